@@ -1,0 +1,75 @@
+# make setup    .venv with everything, from the package index, no compiler
+# make demo     built-in data, train, evaluate, pictures
+# make test     the tests
+# Other versions:  make setup PYTHON=python3.12 TORCH="torch==2.11.0 torchvision==0.26.0"
+
+PYTHON ?= python3
+TORCH ?= torch===2.13.0 torchvision===0.28.0
+VENV ?= .venv
+DEMO ?= work_dirs/demo
+CONFIG := configs/maskrcnn_rapidnet_ti_shapes.py
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# NMS is an operator that only a torchvision built for this very torch can register.
+PAIR := import torch, torchvision; torchvision.ops.nms(torch.zeros(0, 4), torch.zeros(0), 0.5)
+
+.PHONY: setup demo test test-slow test-openmmlab lint clean
+
+setup: $(VENV)/.ready
+
+# A pair of torch and torchvision that works together already is kept, in $(VENV) or in PYTHON's own
+# environment; TORCH on the command line replaces it.
+$(VENV)/bin/python:
+ifeq ($(origin TORCH),file)
+	@if $(PYTHON) -c '$(PAIR)' 2>/dev/null; then \
+		echo 'using the torch and torchvision of $(PYTHON)'; \
+		$(PYTHON) -m venv --system-site-packages $(VENV); \
+	else $(PYTHON) -m venv $(VENV); fi
+else
+	$(PYTHON) -m venv $(VENV)
+endif
+
+$(VENV)/.torch: $(VENV)/bin/python
+ifeq ($(origin TORCH),file)
+	@$(BIN)/python -c '$(PAIR)' 2>/dev/null || { echo 'installing $(TORCH)'; $(PIP) $(TORCH); }
+else
+	$(PIP) $(TORCH)
+endif
+	@$(BIN)/python -c '$(PAIR)' || { echo 'error: torch and torchvision in $(VENV) do not go together; choose a pair: make setup TORCH="torch==X torchvision==Y"'; exit 2; }
+	@touch $@
+
+$(VENV)/.ready: $(VENV)/.torch requirements.txt setup.py
+	@echo 'installing the MM stack'
+	@$(PIP) -r requirements.txt
+	@$(PIP) --no-deps -e .
+	@touch $@
+
+demo: setup
+	$(BIN)/python tools/make_shapes.py
+	$(BIN)/python tools/train.py $(CONFIG) --work-dir $(DEMO)
+	$(BIN)/python tools/test.py $(CONFIG) $(DEMO)/epoch_*.pth --work-dir $(DEMO) --show-dir $(DEMO)/pictures
+	@echo 'results: $(DEMO)/test_metrics.json, curves: $(DEMO)/curves.png, pictures: $(DEMO)/pictures'
+
+test: setup
+	$(BIN)/python -m pytest
+
+test-slow: setup
+	$(BIN)/python -m pytest -m slow
+
+# The same tests on the original OpenMMLab packages, in an environment of their own.
+test-openmmlab:
+	$(MAKE) $(VENV)-openmmlab/.ready-openmmlab VENV=$(VENV)-openmmlab
+	$(VENV)-openmmlab/bin/python -m pytest $(PYTEST_ARGS)
+
+$(VENV)/.ready-openmmlab: $(VENV)/.torch requirements-openmmlab.txt setup.py
+	@echo 'installing the original OpenMMLab packages'
+	@$(PIP) -r requirements-openmmlab.txt
+	@$(PIP) --no-deps -e .
+	@touch $@
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean:
+	rm -rf $(VENV) $(VENV)-openmmlab

@@ -1,0 +1,15 @@
+# Mask R-CNN, RapidNet-S, COCO 2017, 1x (12 epochs, 8 GPUs x 2 images).
+#     tools/dist_train.sh configs/maskrcnn_rapidnet_s_coco.py 8
+# ImageNet weights, as the recipe has them (published files go in as they are):
+#     --cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE
+_base_ = [
+    '_base_/maskrcnn_fpn.py',
+    '_base_/coco_instance.py',
+    '_base_/schedule_1x.py',
+    '_base_/runtime.py',
+]
+
+model = dict(
+    backbone=dict(type='RapidNet', arch='s'),
+    neck=dict(in_channels=[32, 64, 112, 224]),
+)

@@ -1,0 +1,33 @@
+"""RapidNet, ReXNet and VGNet backbones for the MM family (MMDetection, MMSegmentation, ...).
+
+Importing this package registers everything in MMEngine's root registries, and lets mmcv's NMS and
+RoIAlign come from torchvision where mmcv is installed without its compiled extension.
+"""
+
+try:
+    import mmcv  # noqa: F401
+    import mmengine  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        f'rapidnet_mm needs the MM stack ({error.name} is missing): '
+        "pip install 'rapidnet-mm[mm]' for the maintained onedl-* packages, "
+        "or 'rapidnet-mm[openmmlab]' for the original ones"
+    ) from error
+
+from . import ops
+
+ops.install()
+
+from . import backbones, evaluation, hooks  # noqa: E402
+from .errors import UserError  # noqa: E402
+
+__version__ = '0.1.0'
+__all__ = ['Inferencer', 'UserError', '__version__', 'backbones', 'evaluation', 'hooks', 'ops']
+
+
+def __getattr__(name: str):
+    if name == 'Inferencer':  # pulls in OpenCV and the whole runner, which training never needs
+        from .inference import Inferencer
+
+        return Inferencer
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

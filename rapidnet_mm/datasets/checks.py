@@ -1,0 +1,101 @@
+"""What is wrong with the data of a config, said before anything is built on it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from mmengine.config import Config
+
+from ..errors import UserError
+from .coco import annotation_file, check_coco, class_names
+
+# By the last part of the type's name: 'mmdet.CocoDataset' is a CocoDataset.
+CHECKERS: dict[str, Callable[[Mapping[str, Any], str], None]] = {'CocoDataset': check_coco}
+
+
+def check_data(cfg: Config, splits: Sequence[str] = ('train', 'val')) -> None:
+    """Check the data sets of a config, and that the evaluators read the same annotations.
+
+    Data sets of other types than those in ``CHECKERS`` are left alone. In distributed runs one
+    process checks for all.
+
+    Args:
+        cfg: a config with ``train_dataloader``, ``val_evaluator``, ...
+        splits: some of 'train', 'val' and 'test'.
+
+    Raises:
+        UserError: the first thing that is wrong, where, and how to put it right.
+    """
+    found = {split: list(_datasets(cfg, split)) for split in splits}
+    for split, datasets in found.items():  # these take no time, so they come first
+        _check_evaluator(cfg.get(f'{split}_evaluator'), f'{split}_evaluator', datasets)
+    for where, dataset in [item for datasets in found.values() for item in datasets]:
+        CHECKERS[_type_name(dataset)](dataset, where)
+        if _type_name(dataset) == 'CocoDataset':
+            _check_class_count(cfg.get('model'), 'model', class_names(dataset), where)
+
+
+def _datasets(cfg: Config, split: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    loader = cfg.get(f'{split}_dataloader') or {}
+    for where, dataset in _unwrap(loader.get('dataset'), f'{split}_dataloader.dataset'):
+        if _type_name(dataset) in CHECKERS:
+            yield where, dataset
+
+
+def _unwrap(dataset: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """A data set, or those inside RepeatDataset, ConcatDataset and the like."""
+    if not isinstance(dataset, Mapping):
+        return
+    if 'dataset' in dataset:
+        yield from _unwrap(dataset['dataset'], f'{where}.dataset')
+    elif 'datasets' in dataset:
+        for index, part in enumerate(dataset['datasets']):
+            yield from _unwrap(part, f'{where}.datasets.{index}')
+    else:
+        yield where, dataset
+
+
+def _type_name(dataset: Mapping[str, Any]) -> str:
+    kind = dataset.get('type', '')
+    return getattr(kind, '__name__', str(kind)).rpartition('.')[2]
+
+
+def _check_class_count(node: Any, path: str, classes: tuple[str, ...], where: str) -> None:
+    """Every ``num_classes`` in the model's config against the data set's classes."""
+    if isinstance(node, Mapping):
+        count = node.get('num_classes')
+        if isinstance(count, int) and count != len(classes):
+            raise UserError(
+                f'{path}.num_classes is {count}, but {where} has {len(classes)} classes; '
+                f'set {path}.num_classes={len(classes)}'
+            )
+        for key, value in node.items():
+            _check_class_count(value, f'{path}.{key}', classes, where)
+    elif isinstance(node, list | tuple):
+        for index, value in enumerate(node):
+            _check_class_count(value, f'{path}.{index}', classes, where)
+
+
+def _check_evaluator(
+    evaluator: Any, where: str, datasets: Sequence[tuple[str, Mapping[str, Any]]]
+) -> None:
+    if len(datasets) != 1 or _type_name(datasets[0][1]) != 'CocoDataset':
+        return
+    place, dataset = datasets[0]
+    expected = annotation_file(dataset)
+    if not os.path.isfile(expected):
+        return  # the data set's own check says so, and what to do
+    several = isinstance(evaluator, Sequence)
+    for index, metric in enumerate(evaluator if several else [evaluator]):
+        given = metric.get('ann_file') if isinstance(metric, Mapping) else None
+        if not given or '://' in given:
+            continue
+        name = f'{where}.{index}.ann_file' if several else f'{where}.ann_file'
+        exists = os.path.isfile(given)
+        if not exists or not os.path.samefile(given, expected):
+            raise UserError(
+                f'{name}: {given} {"is another file" if exists else "does not exist"}; {place} '
+                f'reads {expected}, and the evaluator needs the same file: {name}={expected}'
+            )

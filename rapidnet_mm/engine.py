@@ -1,0 +1,233 @@
+"""From a config file to a runner that trains or tests: what tools/train.py and test.py call."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper
+from mmengine.registry import OPTIM_WRAPPERS
+from mmengine.runner import Runner
+
+from .checkpoints import fill_model, read_checkpoint
+from .datasets.checks import check_data
+from .errors import UserError
+from .hooks.checkpoint import latest_checkpoint, write_atomically
+from .options import merge_options
+
+VISUALIZATION_HOOKS = {
+    'mmdet': 'DetVisualizationHook',
+    'mmseg': 'SegVisualizationHook',
+    'mmpretrain': 'VisualizationHook',
+}
+
+
+def load_config(
+    path: str | Path, options: Mapping[str, Any] | None = None, work_dir: str | None = None
+) -> Config:
+    """Read a config file and apply ``--cfg-options``.
+
+    The work directory is ``work_dir``, else the config's, else ``work_dirs/<name of the config>``.
+
+    Raises:
+        UserError: the file is missing or is not a config, or an option does not exist.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f'config {path} does not exist')
+    try:
+        cfg = Config.fromfile(path)
+    except (OSError, SyntaxError, KeyError, NameError, TypeError, ValueError) as error:
+        reason = ' '.join(str(error).split())
+        raise UserError(
+            f'config {path} cannot be read: {type(error).__name__}: {reason}'
+        ) from error
+    merge_options(cfg, options)
+    if work_dir is not None or cfg.get('work_dir') is None:
+        cfg.work_dir = work_dir or str(Path('work_dirs') / path.stem)
+    return cfg
+
+
+def build_runner(cfg: Config, *, launcher: str = 'none', mode: str = 'train') -> CheckedRunner:
+    """Check what the config needs, fit it to this machine, and build the runner.
+
+    Args:
+        cfg: as :func:`load_config` returns it.
+        launcher: 'none', 'pytorch' or 'slurm'.
+        mode: 'train' checks training and validation data, 'test' the test data.
+
+    Raises:
+        UserError: data, work directory or number of classes do not fit.
+    """
+    _check_work_dir(cfg.work_dir)
+    if is_first_process(launcher):
+        check_data(cfg, ('train', 'val') if mode == 'train' else ('test',))
+    cfg.launcher = launcher
+    _fit_to_device(cfg)
+    if mode == 'test':
+        for key in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'):
+            cfg.pop(key, None)
+        for key in ('val_dataloader', 'val_cfg', 'val_evaluator'):
+            cfg.pop(key, None)
+    return CheckedRunner.from_cfg(cfg)
+
+
+def is_first_process(launcher: str) -> bool:
+    """Whether this is the one process that checks and reports for all."""
+    variable = {'pytorch': 'RANK', 'slurm': 'SLURM_PROCID'}.get(launcher, '')
+    return os.environ.get(variable, '0') == '0'
+
+
+def use_amp(cfg: Config) -> None:
+    """Train in mixed precision: float16 with loss scaling on a GPU, bfloat16 on the CPU."""
+    wrapper = cfg.optim_wrapper
+    if torch.cuda.is_available():
+        wrapper.type = 'AmpOptimWrapper'
+        wrapper.setdefault('loss_scale', 'dynamic')
+    else:
+        wrapper.type = 'BFloat16OptimWrapper'
+
+
+def scale_lr(cfg: Config) -> None:
+    """Scale the learning rate with the number of images per step.
+
+    Raises:
+        UserError: the config does not say which batch its learning rate is for.
+    """
+    if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+        raise UserError('--auto-scale-lr: the config has no auto_scale_lr.base_batch_size')
+    cfg.auto_scale_lr.enable = True
+
+
+def resume_from(cfg: Config, checkpoint: str) -> None:
+    """Go on with a run: from ``checkpoint``, or with 'auto' from the newest whole one.
+
+    Raises:
+        UserError: the checkpoint does not exist.
+    """
+    found = latest_checkpoint(cfg.work_dir) if checkpoint == 'auto' else Path(checkpoint)
+    if found is None:
+        print_log(f'no checkpoint in {cfg.work_dir} yet: starting from the beginning')
+        return
+    if not found.is_file():
+        raise UserError(f'--resume: checkpoint {found} does not exist')
+    cfg.resume, cfg.load_from = True, str(found)
+
+
+def show_predictions(cfg: Config, folder: str) -> None:
+    """Have the test loop leave a picture of every image: ground truth beside prediction."""
+    scope = cfg.get('default_scope')
+    if scope not in VISUALIZATION_HOOKS:
+        raise UserError(
+            f'--show-dir: no pictures for default_scope {scope!r}, only {[*VISUALIZATION_HOOKS]}'
+        )
+    target = Path(folder).absolute()
+    _check_work_dir(target)
+    hook = dict(type=VISUALIZATION_HOOKS[scope], draw=True, interval=1)
+    if scope == 'mmdet':
+        hook['test_out_dir'] = str(target)
+    cfg.default_hooks.visualization = hook
+
+
+def use_tensorboard(cfg: Config) -> None:
+    """Log to TensorBoard beside the usual files.
+
+    Raises:
+        UserError: tensorboard is not installed.
+    """
+    if importlib.util.find_spec('tensorboard') is None:
+        raise UserError("--tensorboard needs that package: pip install 'rapidnet-mm[tensorboard]'")
+    cfg.visualizer.vis_backends.append(dict(type='TensorboardVisBackend'))
+
+
+def write_metrics(metrics: Mapping[str, float], path: str | Path) -> Path:
+    """Write results as json; a value that is not a number becomes null.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    values = {k: v if math.isfinite(v) else None for k, v in metrics.items()}
+    try:
+        write_atomically((json.dumps(values, indent=2) + '\n').encode(), path)
+    except OSError as error:
+        raise UserError(f'metrics cannot be written to {path}: {error.strerror}') from error
+    return Path(path)
+
+
+class CheckedRunner(Runner):
+    """MMEngine's runner, with checkpoints that are read safely and have to fit the model."""
+
+    def load_checkpoint(
+        self,
+        filename: str,
+        map_location: Any = 'cpu',
+        strict: bool = False,  # noqa: ARG002  (the parent's signature)
+        revise_keys: list = (),  # noqa: ARG002
+    ) -> dict:
+        """Load weights: all of them to resume or to test, the backbone's at least to fine-tune.
+
+        Raises:
+            UserError: a file that is no checkpoint, is another model's, or, to resume from, lacks
+                the state of the training.
+        """
+        content = read_checkpoint(filename, map_location)
+        if self._resume and not {'optimizer', 'meta'} <= set(content):
+            raise UserError(
+                f'--resume: {filename} holds weights but no state of a training; '
+                'to start from its weights use --cfg-options load_from=FILE'
+            )
+        self.call_hook('after_load_checkpoint', checkpoint=content)
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        fine_tuning = self._train_dataloader is not None and not self._resume
+        fill_model(model, content, filename, require='backbone.' if fine_tuning else '')
+        self._has_loaded = True
+        return content
+
+
+@OPTIM_WRAPPERS.register_module()
+class BFloat16OptimWrapper(OptimWrapper):
+    """Forward pass under bfloat16 autocast, on any device; it needs no loss scaling."""
+
+    @contextmanager
+    def optim_context(self, model: torch.nn.Module) -> Iterator[None]:
+        """Open autocast around the parent's context."""
+        device = next(model.parameters()).device.type
+        with super().optim_context(model), torch.autocast(device, torch.bfloat16):
+            yield
+
+
+def _fit_to_device(cfg: Config) -> None:
+    """Without a GPU: gloo instead of NCCL, and BatchNorm that is not synchronised."""
+    if torch.cuda.is_available():
+        return
+    cfg.sync_bn = None  # torch has SyncBatchNorm for GPUs only
+    if cfg.launcher != 'none':
+        cfg.setdefault('env_cfg', {}).setdefault('dist_cfg', {})['backend'] = 'gloo'
+        cfg.model_wrapper_cfg = dict(
+            type='MMDistributedDataParallel',
+            device_ids=None,
+            broadcast_buffers=False,
+            find_unused_parameters=cfg.get('find_unused_parameters', False),
+        )
+
+
+def _check_work_dir(path: str | Path) -> None:
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise UserError(
+            f'folder {path} cannot be written ({error.strerror}); choose another with --work-dir'
+        ) from error

@@ -1,0 +1,5 @@
+"""Metrics."""
+
+from .coco import CocoAP
+
+__all__ = ['CocoAP']

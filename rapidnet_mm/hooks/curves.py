@@ -1,0 +1,109 @@
+"""A picture of how the training went: loss, learning rate and validation results."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+# What people look at first; a run that reports none of these gets all it reports.
+HEADLINES = ('bbox_mAP', 'segm_mAP', 'bbox_mAP_50', 'segm_mAP_50', 'mIoU', 'accuracy/top1')
+Series = dict[str, list[tuple[float, float]]]
+
+
+def read_scalars(work_dir: str | Path) -> tuple[Series, Series]:
+    """Training and validation values by name, each a list of (step, value), from all runs.
+
+    A resumed run writes a file of its own; where two runs have a step in common the later counts.
+    Training steps are iterations; validation steps are epochs or iterations, as the loop has it.
+    """
+    merged: list[dict[str, dict[float, float]]] = [defaultdict(dict), defaultdict(dict)]
+    for file in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
+        for line in file.read_text().splitlines():
+            try:
+                record = json.loads(line)
+            except json.JSONDecodeError:  # the last line of a run that was killed
+                continue
+            step = record.get('step')
+            target = merged[0 if 'loss' in record else 1]
+            for name, value in record.items():
+                if step is not None and isinstance(value, int | float) and math.isfinite(value):
+                    target[name][step] = value
+    train, val = ({k: sorted(v.items()) for k, v in part.items()} for part in merged)
+    return train, val
+
+
+def plot_curves(train: Series, val: Series, target: Path) -> None:
+    """Draw loss, learning rate and validation results side by side into ``target`` (PNG)."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    losses = [n for n in train if n == 'loss' or n.rpartition('.')[2].startswith('loss')]
+    rates = [n for n in train if n in ('lr', 'base_lr')][:1]
+    measured = [n for n in val if n.endswith(HEADLINES)] or [
+        n for n in val if n not in ('step', 'time', 'data_time')
+    ]
+    panels = [
+        ('loss', train, losses, 'iteration'),
+        ('learning rate', train, rates, 'iteration'),
+        ('validation', val, measured, 'epoch or iteration'),
+    ]
+    figure = Figure(figsize=(15, 4.2), layout='constrained')
+    FigureCanvasAgg(figure)
+    for axes, (title, series, names, unit) in zip(figure.subplots(1, 3), panels, strict=True):
+        _draw(axes, series, names)
+        axes.set(title=title, xlabel=unit)
+        axes.grid(alpha=0.3)
+    figure.savefig(target, dpi=110)
+
+
+def _draw(axes: Any, series: Series, names: Sequence[str]) -> None:
+    for name in names:
+        steps, values = zip(*series[name], strict=True)
+        main = name == 'loss'
+        axes.plot(
+            steps,
+            values,
+            label=name,
+            linewidth=2 if main else 1.2,
+            color='black' if main else None,
+            marker='o' if len(steps) < 30 else None,
+            markersize=3,
+        )
+    if len(names) > 1:
+        axes.legend(fontsize='small')
+
+
+@HOOKS.register_module()
+class CurvesHook(Hook):
+    """Leaves ``curves.png`` in the work directory after every validation and at the end.
+
+    Args:
+        filename: name of the picture.
+    """
+
+    priority = 'VERY_LOW'
+
+    def __init__(self, filename: str = 'curves.png'):
+        self.filename = filename
+
+    def after_val_epoch(self, runner: Any, metrics: dict | None = None) -> None:  # noqa: ARG002
+        """Redraw, so that a run that is still going can be looked at."""
+        self._redraw(runner)
+
+    def after_train(self, runner: Any) -> None:
+        """Draw the whole run."""
+        self._redraw(runner)
+
+    @master_only
+    def _redraw(self, runner: Any) -> None:
+        train, val = read_scalars(runner.work_dir)
+        if train:
+            plot_curves(train, val, Path(runner.work_dir) / self.filename)

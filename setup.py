@@ -1,0 +1,57 @@
+"""Installation: ``pip install -e '.[mm]'``, or ``make setup`` for the tested versions."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r"__version__ = '(.+)'", (HERE / 'rapidnet_mm/__init__.py').read_text())[1]
+
+# Two stacks of the same import names: one or the other, never both in one environment.
+MAINTAINED = [
+    'onedl-mmengine>=0.10.12',
+    'onedl-mmcv>=2.3.6',
+    'onedl-mmdetection>=3.5.1',
+    'onedl-mmsegmentation>=1.4.2',
+    'onedl-mmpretrain>=1.3.6',
+]
+ORIGINAL = [
+    'mmengine>=0.10.7',
+    'mmcv-lite>=2.1.0,<2.2',
+    'mmdet>=3.3.0',
+    'mmsegmentation>=1.2.2',
+    'mmpretrain>=1.2.0',
+    # These releases are older than what they import: NumPy 2, setuptools without pkg_resources.
+    'setuptools<81',
+    'numpy<2',
+    'opencv-python<4.12',
+    'ftfy',
+    'regex',
+]
+
+setup(
+    name='rapidnet-mm',
+    version=VERSION,
+    description='RapidNet, ReXNet and VGNet backbones for MMDetection, MMSegmentation and friends',
+    long_description=(HERE / 'README.md').read_text(),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    python_requires='>=3.10',
+    packages=find_packages(include=['rapidnet_mm', 'rapidnet_mm.*']),
+    install_requires=[
+        'torch>=2.6',
+        'torchvision>=0.21',
+        'numpy',
+        'pycocotools>=2.0.7',
+        'faster-coco-eval>=1.6',
+        'matplotlib',
+        'rich',
+    ],
+    extras_require={
+        'mm': MAINTAINED,
+        'openmmlab': ORIGINAL,
+        'tensorboard': ['tensorboard'],
+        'test': ['pytest>=8', 'ruff>=0.9'],
+    },
+)

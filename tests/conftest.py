@@ -1,0 +1,17 @@
+import pytest
+
+from rapidnet_mm.datasets.shapes import make_shapes
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory, monkeypatch):
+    """What is remembered of checked data stays out of the cache of whoever runs the tests."""
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path_factory.getbasetemp() / 'cache'))
+
+
+@pytest.fixture(scope='session')
+def shapes(tmp_path_factory):
+    """A folder with ``data/shapes`` in it, small: 8 images to train on, 4 to evaluate."""
+    folder = tmp_path_factory.mktemp('project')
+    make_shapes(folder / 'data/shapes', train=8, val=4, size=(128, 96))
+    return folder

@@ -1,0 +1,63 @@
+"""Weights and inputs by formula, so that published implementations can be compared without theirs.
+
+Every tensor depends on its published name and shape alone. The numbers under ``tests/data`` were
+recorded from the published implementations with these weights and this input, in float64.
+"""
+
+import json
+import math
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+
+DATA = Path(__file__).parent / 'data'
+
+
+def fill(key, shape):
+    """The tensor that a published parameter of this name and shape gets."""
+    wave = np.sin(np.arange(math.prod(shape)) * 0.7390851 + zlib.crc32(key.encode()) % 10_000)
+    if key.endswith('num_batches_tracked'):
+        return torch.zeros(shape, dtype=torch.int64)
+    if key.endswith('running_var'):
+        values = 1.0 + 0.5 * wave**2
+    elif key.endswith(('running_mean', 'bias')):
+        values = 0.1 * wave
+    elif 'layer_scale' in key:
+        values = 0.5 + 0.2 * wave
+    elif len(shape) == 1:
+        values = 1.0 + 0.2 * wave
+    else:
+        values = wave * math.sqrt(2.0 / math.prod(shape[1:]))
+    return torch.from_numpy(values.reshape(shape))
+
+
+def reference_input(shape=(2, 3, 96, 64)):
+    """The input of every reference run: (N, C, H, W), not square, float64."""
+    return torch.from_numpy(
+        (1.5 * np.sin(np.arange(math.prod(shape)) * 0.0131 + 0.5)).reshape(shape)
+    )
+
+
+def recorded(name):
+    """Numbers recorded from a published implementation."""
+    return json.loads((DATA / name).read_text())
+
+
+def published_state(model, table):
+    """A state dict as the published implementation writes it, filled by formula."""
+    names = {table.to_published(key): value.shape for key, value in model.state_dict().items()}
+    assert None not in names, 'a parameter of ours is missing in the name table'
+    return {name: fill(name, tuple(shape)) for name, shape in names.items()}
+
+
+def assert_equals_recorded(output, expected, rtol=1e-9):
+    """One map against its recorded shape, mean, spread and samples."""
+    assert list(output.shape) == expected['shape']
+    flat = output.detach().double().flatten()
+    atol = rtol * expected['absmax']
+    assert abs(flat.mean().item() - expected['mean']) < atol
+    assert abs(flat.std().item() - expected['std']) < atol
+    for index, value in expected['samples'].items():
+        assert abs(flat[int(index)].item() - value) < atol

@@ -1,0 +1,66 @@
+import pytest
+from mmengine.config import Config
+
+from rapidnet_mm import UserError
+from rapidnet_mm.options import merge_options
+
+
+@pytest.fixture
+def cfg():
+    return Config.fromfile('configs/maskrcnn_rapidnet_ti_coco.py')
+
+
+@pytest.mark.parametrize(
+    ('key', 'value'),
+    [
+        ('train_dataloader.batch_size', 4),
+        ('train_dataloader.pin_memory', True),  # an argument of DataLoader
+        ('model.backbone.drop_path_rate', 0.2),  # an argument of RapidNet that the config lacks
+        ('model.backbone.init_cfg', dict(type='Pretrained', checkpoint='x.pth')),
+        ('train_dataloader.dataset.indices', 10),  # taken by a parent class
+        ('train_dataloader.dataset.metainfo', dict(classes=('a',))),
+        ('train_dataloader.dataset.pipeline.2.scale', (320, 320)),
+        ('optim_wrapper.clip_grad', dict(max_norm=1)),
+        ('optim_wrapper.optimizer.lr', 1e-3),
+        ('randomness', dict(seed=0)),  # an argument of the runner
+        ('default_hooks.checkpoint.max_keep_ckpts', 1),
+        ('model.test_cfg.rcnn.mask_thr', 0.5),  # a free mapping
+    ],
+)
+def test_keys_that_exist_are_taken(cfg, key, value):
+    merge_options(cfg, {key: value})
+    node = cfg
+    for part in key.split('.'):
+        node = node[int(part)] if part.isdigit() else node[part]
+    assert node == value
+
+
+@pytest.mark.parametrize(
+    ('key', 'nearest'),
+    [
+        ('train_dataloader.batchsize', 'train_dataloader.batch_size'),
+        ('train_dataloder.batch_size', 'train_dataloader'),
+        ('model.backbone.droppath_rate', 'model.backbone.drop_path_rate'),
+        ('model.backbon.arch', 'model.backbone'),
+        ('optim_wrapper.optimizer.weight_deacy', 'optim_wrapper.optimizer.weight_decay'),
+        ('model.test_cfg.rcnn.score_th', 'model.test_cfg.rcnn.score_thr'),
+        ('train_dataloader.dataset.pipeline.9.scale', 'train_dataloader.dataset.pipeline'),
+        ('seed', 'model'),
+        ('work_dir.x', 'work_dir'),
+    ],
+)
+def test_a_mistyped_key_is_refused_with_the_nearest(cfg, key, nearest):
+    cfg.work_dir = 'x'
+    before = cfg.pretty_text
+    with pytest.raises(UserError, match=f'--cfg-options {key}') as error:
+        merge_options(cfg, {key: 1})
+    if key != 'seed':
+        assert nearest in str(error.value)
+    assert '\n' not in str(error.value)
+    assert cfg.pretty_text == before
+
+
+def test_no_options_change_nothing(cfg):
+    before = cfg.pretty_text
+    merge_options(cfg, None)
+    assert cfg.pretty_text == before

@@ -1,0 +1,247 @@
+"""Every tool as a subprocess, in a folder of its own, as a user runs it."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from rapidnet_mm import Inferencer, UserError
+
+REPOSITORY = Path(__file__).parents[1]
+CONFIG = str(REPOSITORY / 'configs/maskrcnn_rapidnet_ti_shapes.py')
+SHORT = ['train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'default_hooks.logger.interval=2']
+ENV = {**os.environ, 'OMP_NUM_THREADS': '2', 'PYTHON': sys.executable}
+pytestmark = pytest.mark.openmmlab
+
+
+def tool(name, *args, cwd, **env):
+    """Run ``tools/NAME`` and return the finished process with its output as text."""
+    script = REPOSITORY / 'tools' / name
+    command = ['bash', script] if name.endswith('.sh') else [sys.executable, script]
+    return subprocess.run(
+        [*map(str, command), *map(str, args)],
+        cwd=cwd,
+        env={**ENV, **env},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def succeeded(done):
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout + done.stderr
+
+
+def refused(done, pattern):
+    """One line on stderr, exit status 2, no traceback."""
+    assert done.returncode == 2, done.stdout[-3000:] + done.stderr[-3000:]
+    lines = [line for line in done.stderr.splitlines() if line.startswith('error: ')]
+    assert len(lines) == 1, done.stderr
+    assert re.search(pattern, lines[0]), lines[0]
+    assert 'Traceback' not in done.stderr
+
+
+@pytest.fixture(scope='module')
+def trained(shapes):
+    """One epoch on the small built-in data set."""
+    done = tool('train.py', CONFIG, '--work-dir', 'run', '--cfg-options', *SHORT, cwd=shapes)
+    return shapes, succeeded(done)
+
+
+def test_training_reports_progress_and_leaves_checkpoint_and_curves(trained):
+    folder, output = trained
+    assert re.search(r'Epoch\(train\).*eta: 0:00', output)
+    assert 'coco/segm_mAP' in output
+    assert {'epoch_1.pth', 'last_checkpoint', 'curves.png'} <= set(os.listdir(folder / 'run'))
+    assert Image.open(folder / 'run/curves.png').width > 1000
+
+
+def test_testing_prints_tables_and_writes_metrics_and_pictures(trained):
+    folder, _ = trained
+    args = [
+        'run/epoch_1.pth',
+        '--show-dir',
+        'shown',
+        '--out',
+        'metrics.json',
+        '--work-dir',
+        'tested',
+    ]
+    output = succeeded(tool('test.py', CONFIG, *args, cwd=folder))
+    assert re.search(r'\|\s+bbox \|', output)
+    assert re.search(r'\|\s+segm \|', output)
+    metrics = json.loads((folder / 'metrics.json').read_text())
+    assert {'coco/bbox_mAP', 'coco/segm_mAP_50'} <= set(metrics)
+    sizes = {Image.open(path).size for path in (folder / 'data/shapes/val').iterdir()}
+    pictures = [Image.open(path).size for path in (folder / 'shown').iterdir()]
+    assert len(pictures) == 4
+    assert {(width // 2, height) for width, height in pictures} == sizes  # side by side
+
+
+def test_inference_skips_a_broken_file_and_does_the_rest(trained, tmp_path):
+    folder, _ = trained
+    (tmp_path / 'in/deep').mkdir(parents=True)
+    shutil.copy(folder / 'data/shapes/val/000001.jpg', tmp_path / 'in/a.jpg')
+    cv2.imwrite(str(tmp_path / 'in/deep/grey.png'), np.full((70, 90), 120, np.uint8))
+    (tmp_path / 'in/broken.jpg').write_bytes(b'\xff\xd8 not a picture')
+    args = [folder / 'run/epoch_1.pth', 'in', '--out-dir', 'out', '--score-thr', '0.0']
+    done = tool('infer.py', CONFIG, *args, '--device', 'cpu', cwd=tmp_path)
+    assert done.returncode == 1
+    assert 'broken.jpg is damaged or not an image' in done.stderr
+    assert '2 of 3 images done' in done.stdout
+    found = {str(p.relative_to(tmp_path / 'out')) for p in (tmp_path / 'out').rglob('*.*')}
+    assert found == {'a.jpg', 'a.jpg.json', 'deep/grey.png', 'deep/grey.png.json'}
+    result = json.loads((tmp_path / 'out/deep/grey.png.json').read_text())
+    assert (result['width'], result['height']) == (90, 70)
+    first = result['detections'][0]
+    assert {'name', 'score', 'box', 'mask'} <= set(first)
+    assert first['mask']['size'] == [70, 90]
+
+
+def test_inference_never_overwrites_its_input(trained):
+    folder, _ = trained
+    images = folder / 'data/shapes/val'
+    before = {path.name: path.read_bytes() for path in images.iterdir()}
+    done = tool('infer.py', CONFIG, 'run/epoch_1.pth', images, '--out-dir', images, cwd=folder)
+    refused(done, 'holds the images themselves')
+    assert {path.name: path.read_bytes() for path in images.iterdir()} == before
+
+
+def test_the_inferencer_gives_the_same_for_a_file_and_its_pixels(trained):
+    folder, _ = trained
+    path = folder / 'data/shapes/val/000002.jpg'
+    model = Inferencer(CONFIG, folder / 'run/epoch_1.pth', device='cpu')
+    from_file, from_pixels = model(path), model(cv2.imread(str(path)))
+    np.testing.assert_array_equal(from_file.boxes, from_pixels.boxes)
+    height, width = from_file.shape
+    assert from_file.masks.shape == (len(from_file.boxes), height, width)
+    assert set(from_file.names) <= {'disc', 'square', 'triangle', 'star', 'cross'}
+    assert len(from_file.to_dict(0.0)['detections']) == len(from_file.boxes)
+    with pytest.raises(UserError, match=r'shape \(5, 5\)'):
+        model(np.zeros((5, 5), np.uint8))
+
+
+def test_mixed_precision_trains(trained):
+    folder, _ = trained
+    options = [*SHORT, 'train_dataloader.dataset.indices=2', 'val_dataloader.dataset.indices=1']
+    args = ['--amp', '--work-dir', 'amp', '--cfg-options', *options]
+    output = succeeded(tool('train.py', CONFIG, *args, cwd=folder))
+    loss = float(re.findall(r' loss: ([\d.]+)', output)[-1])
+    assert 0 < loss < 20
+
+
+def test_scaling_the_learning_rate_follows_the_batch(trained):
+    folder, _ = trained
+    options = [*SHORT, 'train_dataloader.batch_size=1', 'train_dataloader.dataset.indices=1']
+    args = ['--auto-scale-lr', '--work-dir', 'scaled', '--cfg-options', *options]
+    output = succeeded(tool('train.py', CONFIG, *args, cwd=folder))
+    assert 'Scaling the original LR by 0.5' in output
+
+
+def test_two_processes_end_with_the_same_weights(trained):
+    folder, _ = trained
+    options = [*SHORT, 'custom_hooks.0.filename=c.png']
+    script = (folder / 'rank_hook.py').resolve()
+    script.write_text(
+        'import torch\n'
+        'from mmengine.hooks import Hook\n'
+        'from mmengine.registry import HOOKS\n'
+        '@HOOKS.register_module()\n'
+        'class SaveEachRank(Hook):\n'
+        '    def after_train(self, runner):\n'
+        '        model = runner.model.module\n'
+        "        torch.save(model.state_dict(), f'rank_{runner.rank}.pth')\n"
+    )
+    config = folder / 'dist.py'
+    config.write_text(
+        f'_base_ = [{CONFIG!r}]\n'
+        "custom_imports = dict(imports=['rapidnet_mm', 'rank_hook'])\n"
+        "custom_hooks = [dict(type='CurvesHook'), dict(type='SaveEachRank')]\n"
+    )
+    done = tool(
+        'dist_train.sh', config, 2, '--work-dir', 'dist', '--cfg-options', *options,
+        cwd=folder, PYTHONPATH=str(folder), OMP_NUM_THREADS='1',
+    )  # fmt: skip
+    succeeded(done)
+    first, second = (torch.load(folder / f'rank_{rank}.pth') for rank in (0, 1))
+    parameters = [key for key in first if 'running' not in key and 'num_batches' not in key]
+    assert len(parameters) > 200
+    for key in parameters:
+        assert first[key].equal(second[key]), key
+
+
+def test_a_killed_training_resumes_from_the_last_whole_checkpoint(trained):
+    folder, _ = trained
+    options = [
+        'train_cfg.max_epochs=4',
+        'train_cfg.val_interval=9',
+        'default_hooks.logger.interval=1',
+        'train_dataloader.batch_size=1',
+    ]
+    args = [CONFIG, '--work-dir', 'killed', '--cfg-options', *options]
+    log = (folder / 'killed.log').open('w')
+    child = subprocess.Popen(
+        [sys.executable, str(REPOSITORY / 'tools/train.py'), *args],
+        cwd=folder, env=ENV, stdout=log, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    deadline = time.time() + 300
+    while 'Epoch(train) [3][2/' not in (folder / 'killed.log').read_text():
+        assert time.time() < deadline
+        assert child.poll() is None, (folder / 'killed.log').read_text()[-3000:]
+        time.sleep(0.2)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    (folder / 'killed/epoch_9.pth').write_bytes(b'PK half-written by something else')
+    assert not list((folder / 'killed').glob('.*partial'))
+    output = succeeded(tool('train.py', *args[:3], '--resume', *args[3:], cwd=folder))
+    assert 'epoch_2.pth' in output
+    assert re.findall(r'Epoch\(train\) \[(\d)\]\[1/', output) == ['3', '4']
+
+
+@pytest.mark.parametrize('script', ['train.py', 'test.py', 'infer.py'])
+def test_every_tool_explains_itself(script):
+    assert '--cfg-options' in succeeded(tool(script, '--help', cwd='.'))
+
+
+@pytest.mark.parametrize(
+    ('args', 'pattern'),
+    [
+        (['nowhere.py'], 'config nowhere.py does not exist'),
+        ([CONFIG], 'data/shapes.* does not exist; run python tools/make_shapes.py'),
+        ([CONFIG, '--cfg-options', 'train_cfg.max_epoch=3'], 'nearest is train_cfg.max_epochs'),
+        ([CONFIG, '--cfg-options', 'model.backbone.arch=xl'], "no arch 'xl'"),
+        ([CONFIG, '--resume', 'missing.pth'], 'missing.pth does not exist'),
+    ],
+)
+def test_training_refuses_bad_input_in_one_line(args, pattern, tmp_path, shapes):
+    cwd = shapes if 'xl' in pattern else tmp_path
+    refused(tool('train.py', *args, cwd=cwd), pattern)
+
+
+def test_testing_refuses_what_is_no_checkpoint_and_another_architecture(trained):
+    folder, _ = trained
+    (folder / 'text.pth').write_text('hello')
+    refused(tool('test.py', CONFIG, 'text.pth', cwd=folder), 'text.pth is not a checkpoint')
+    args = ['run/epoch_1.pth', '--cfg-options', 'model.backbone.arch=s']
+    refused(tool('test.py', CONFIG, *args, cwd=folder), "arch='ti', but the config has arch='s'")
+
+
+def test_a_number_of_processes_is_asked_for():
+    done = tool('dist_train.sh', CONFIG, cwd='.')
+    assert done.returncode == 2
+    assert 'number of processes' in done.stderr
+    done = tool('dist_train.sh', CONFIG, '2', cwd='.', NODES='2')
+    assert done.returncode != 0
+    assert 'NODE_RANK' in done.stderr

@@ -1,0 +1,51 @@
+"""Run a trained model on images: pictures with what it found, and a json beside each."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmengine.config import DictAction
+from rich.progress import track
+
+from rapidnet_mm import UserError, cli
+from rapidnet_mm.inference import Inferencer, find_images, picture_name, write_result
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description='Run a trained model on images')
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('inputs', nargs='+', metavar='IMAGE_OR_FOLDER')
+    parser.add_argument('--out-dir', required=True, help='where pictures and json files go')
+    parser.add_argument('--score-thr', type=float, default=0.3, help='default: 0.3')
+    parser.add_argument('--device', help='cuda, cuda:1, cpu, ... (default: a GPU if there is one)')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE')
+    return parser.parse_args()
+
+
+def main() -> int:
+    args = parse_args()
+    images = find_images(args.inputs)
+    out_dir = Path(args.out_dir)
+    targets = [out_dir / picture_name(name) for _, name in images]
+    if len(set(targets)) < len(targets):
+        raise UserError('two inputs have the same name; give their common folder instead')
+    if any(t.resolve() == image.resolve() for t, (image, _) in zip(targets, images, strict=True)):
+        raise UserError(f'--out-dir {out_dir} holds the images themselves; choose another folder')
+    model = Inferencer(args.config, args.checkpoint, args.device, args.cfg_options)
+    skipped = 0
+    for (image, _), target in zip(track(images, 'images'), targets, strict=True):
+        try:
+            found = model.draw(image, target, args.score_thr)
+        except UserError as error:
+            print(f'skipped: {error}', file=sys.stderr)
+            skipped += 1
+            continue
+        result = {'image': str(image), **found.to_dict(args.score_thr)}
+        write_result(result, target.with_name(f'{target.name}.json'))
+    print(f'{len(images) - skipped} of {len(images)} images done, results in {out_dir}')
+    return 1 if skipped else 0
+
+
+if __name__ == '__main__':
+    cli.run(main)
