@@ -212,14 +212,16 @@ def _fit_to_device(cfg: Config) -> None:
     if torch.cuda.is_available():
         return
     cfg.sync_bn = None  # torch has SyncBatchNorm for GPUs only
-    if cfg.launcher != 'none':
-        cfg.setdefault('env_cfg', {}).setdefault('dist_cfg', {})['backend'] = 'gloo'
-        cfg.model_wrapper_cfg = dict(
-            type='MMDistributedDataParallel',
-            device_ids=None,
-            broadcast_buffers=False,
-            find_unused_parameters=cfg.get('find_unused_parameters', False),
-        )
+    if cfg.launcher == 'none':
+        return
+    cfg.model_wrapper_cfg = dict(
+        type='MMDistributedDataParallel',
+        device_ids=None,
+        broadcast_buffers=False,
+        find_unused_parameters=cfg.get('find_unused_parameters', False),
+    )
+    if cfg.launcher == 'pytorch' and not torch.distributed.is_initialized():
+        torch.distributed.init_process_group('gloo')  # MMEngine would ask for a GPU first
 
 
 def _check_work_dir(path: str | Path) -> None:
