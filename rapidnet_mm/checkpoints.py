@@ -114,12 +114,10 @@ def _history_method(owner: type, name: str) -> Any:
 
 def _harmless() -> list[Any]:
     """Types that training states hold and that cannot run code."""
-    core = np._core if hasattr(np, '_core') else np.core
-    multiarray = core.multiarray
-    # A file names NumPy's functions as the version that wrote it did.
+    # What NumPy's arrays and numbers are pickled by; a file names it as the version that wrote it.
     functions = [
         (function, f'{module}.{function.__name__}')
-        for function in (multiarray._reconstruct, multiarray.scalar)
+        for function in (np.zeros(0).__reduce__()[0], np.float64(0).__reduce__()[0])
         for module in ('numpy.core.multiarray', 'numpy._core.multiarray')
     ]
     dtypes = {type(np.dtype(kind)) for kind in 'fdilqIQ?bBhHe'}

@@ -48,7 +48,7 @@ def load_config(
         raise UserError(f'config {path} does not exist')
     try:
         cfg = Config.fromfile(path)
-    except (OSError, SyntaxError, KeyError, NameError, TypeError, ValueError) as error:
+    except (OSError, ImportError, SyntaxError, LookupError, NameError, TypeError) as error:
         reason = ' '.join(str(error).split())
         raise UserError(
             f'config {path} cannot be read: {type(error).__name__}: {reason}'
@@ -80,7 +80,8 @@ def build_runner(cfg: Config, *, launcher: str = 'none', mode: str = 'train') ->
             cfg.pop(key, None)
         for key in ('val_dataloader', 'val_cfg', 'val_evaluator'):
             cfg.pop(key, None)
-    return CheckedRunner.from_cfg(cfg)
+    with _named_config_errors():
+        return CheckedRunner.from_cfg(cfg)
 
 
 def is_first_process(launcher: str) -> bool:
@@ -125,7 +126,7 @@ def resume_from(cfg: Config, checkpoint: str) -> None:
     cfg.resume, cfg.load_from = True, str(found)
 
 
-def show_predictions(cfg: Config, folder: str) -> None:
+def show_predictions(cfg: Config, folder: str, score_thr: float = 0.3) -> None:
     """Have the test loop leave a picture of every image: ground truth beside prediction."""
     scope = cfg.get('default_scope')
     if scope not in VISUALIZATION_HOOKS:
@@ -136,7 +137,7 @@ def show_predictions(cfg: Config, folder: str) -> None:
     _check_work_dir(target)
     hook = dict(type=VISUALIZATION_HOOKS[scope], draw=True, interval=1)
     if scope == 'mmdet':
-        hook['test_out_dir'] = str(target)
+        hook |= dict(test_out_dir=str(target), score_thr=score_thr)
     cfg.default_hooks.visualization = hook
 
 
@@ -205,6 +206,20 @@ class BFloat16OptimWrapper(OptimWrapper):
         device = next(model.parameters()).device.type
         with super().optim_context(model), torch.autocast(device, torch.bfloat16):
             yield
+
+
+@contextmanager
+def _named_config_errors() -> Iterator[None]:
+    """Turn the registry's two ways to refuse a config into a line: a type, an argument."""
+    try:
+        yield
+    except (KeyError, TypeError) as error:
+        message = ' '.join(str(error.args[0] if error.args else error).split())
+        if 'is not in the' in message:
+            raise UserError(f'config: {message.split(". Please")[0]}') from error
+        if 'unexpected keyword argument' in message:
+            raise UserError(f'config: {message}') from error
+        raise
 
 
 def _fit_to_device(cfg: Config) -> None:

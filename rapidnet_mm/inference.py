@@ -101,13 +101,13 @@ class Inferencer:
         fill_model(self.model, content, str(checkpoint))
         self.model.to(_device(device)).eval()
         dataset = cfg.test_dataloader.dataset
-        meta = content.get('meta', {}).get('dataset_meta') or {'classes': class_names(dataset)}
+        meta = _dataset_meta(content) or {'classes': class_names(dataset)}
         self.classes = tuple(meta['classes'])
         # The image is read here and there is no ground truth: the rest of the test pipeline stays.
         steps = [t for t in dataset.pipeline if not t['type'].rpartition('.')[2].startswith('Load')]
         self._pipeline = Compose(steps)
         self._visualizer = VISUALIZERS.build({**cfg.visualizer, 'vis_backends': None})
-        self._visualizer.dataset_meta = dict(meta)
+        self._visualizer.dataset_meta = meta
 
     def __call__(self, image: str | Path | np.ndarray) -> Detections:
         """Detect in one image.
@@ -221,6 +221,14 @@ def _write(data: bytes, target: str | Path) -> None:
         write_atomically(data, target)
     except OSError as error:
         raise UserError(f'{target} cannot be written: {error.strerror}') from error
+
+
+def _dataset_meta(checkpoint: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What the model was trained to name: MM 3 keeps it in lower case, MM 2 in upper case."""
+    meta = checkpoint.get('meta') or {}
+    if meta.get('dataset_meta'):
+        return dict(meta['dataset_meta'])
+    return {'classes': meta['CLASSES']} if meta.get('CLASSES') else None
 
 
 def _size(path: Path) -> int:

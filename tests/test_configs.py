@@ -96,3 +96,12 @@ def test_every_leaf_opens_with_what_it_is_and_its_command():
         head = path.read_text().split('_base_')[0]
         assert head.startswith('# '), path
         assert f'configs/{path.name}' in head, path
+
+
+def test_the_demo_names_and_colours_the_classes_of_the_built_in_data():
+    from rapidnet_mm.datasets.shapes import CLASSES, PALETTE
+
+    cfg = load('configs/maskrcnn_rapidnet_ti_shapes.py')
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        assert tuple(loader.dataset.metainfo.classes) == CLASSES
+        assert tuple(map(tuple, loader.dataset.metainfo.palette)) == PALETTE

@@ -1,6 +1,9 @@
 # The built-in data set (python tools/make_shapes.py), boxes and masks, at its own size.
 data_root = 'data/shapes/'
-classes = ('disc', 'square', 'triangle', 'star', 'cross')
+metainfo = dict(
+    classes=('disc', 'square', 'triangle', 'star', 'cross'),
+    palette=[(230, 60, 70), (60, 120, 230), (250, 190, 40), (170, 80, 220), (40, 180, 120)],
+)
 scale = (256, 192)
 
 train_pipeline = [
@@ -29,7 +32,7 @@ train_dataloader = dict(
     dataset=dict(
         type='CocoDataset',
         data_root=data_root,
-        metainfo=dict(classes=classes),
+        metainfo=metainfo,
         ann_file='annotations/instances_train.json',
         data_prefix=dict(img='train/'),
         filter_cfg=dict(filter_empty_gt=True, min_size=8),
@@ -45,7 +48,7 @@ val_dataloader = dict(
     dataset=dict(
         type='CocoDataset',
         data_root=data_root,
-        metainfo=dict(classes=classes),
+        metainfo=metainfo,
         ann_file='annotations/instances_val.json',
         data_prefix=dict(img='val/'),
         test_mode=True,

@@ -59,7 +59,7 @@ def plot_curves(train: Series, val: Series, target: Path) -> None:
     FigureCanvasAgg(figure)
     for axes, (title, series, names, unit) in zip(figure.subplots(1, 3), panels, strict=True):
         _draw(axes, series, names)
-        axes.set(title=title, xlabel=unit)
+        axes.set(title=title, xlabel=unit, ylim=(0, None))
         axes.grid(alpha=0.3)
     figure.savefig(target, dpi=110)
 

@@ -1,0 +1,136 @@
+import subprocess
+import sys
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from rapidnet_mm import UserError, engine
+
+CONFIG = 'configs/maskrcnn_rapidnet_ti_shapes.py'
+
+
+def shapes_config(shapes, tmp_path, **options):
+    """The demo's config on the small data set."""
+    root = str(shapes / 'data/shapes') + '/'
+    paths = {f'{split}_dataloader.dataset.data_root': root for split in ('train', 'val', 'test')}
+    for split in ('val', 'test'):
+        paths[f'{split}_evaluator.ann_file'] = root + 'annotations/instances_val.json'
+    options = {key.replace('__', '.'): value for key, value in options.items()}
+    return engine.load_config(CONFIG, {**paths, **options}, str(tmp_path / 'work'))
+
+
+def test_the_work_directory_is_named_after_the_config_unless_told():
+    assert engine.load_config(CONFIG).work_dir == 'work_dirs/maskrcnn_rapidnet_ti_shapes'
+    assert engine.load_config(CONFIG, work_dir='x').work_dir == 'x'
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('model = dict(', 'SyntaxError'),
+        ("_base_ = ['nowhere.py']", 'nowhere.py'),
+        ('model = undefined', 'undefined'),
+        ("custom_imports = dict(imports=['no_such_module'])", 'no_such_module'),
+    ],
+)
+def test_a_config_that_cannot_be_read_is_named_in_a_line(text, message, tmp_path):
+    path = tmp_path / 'broken.py'
+    path.write_text(text)
+    with pytest.raises(UserError, match=message) as error:
+        engine.load_config(path)
+    assert '\n' not in str(error.value)
+    assert 'broken.py' in str(error.value)
+
+
+def test_a_work_directory_that_cannot_be_written_is_named(shapes, tmp_path):
+    (tmp_path / 'work').write_text('a file is in the way')
+    with pytest.raises(UserError, match=r'folder .*work cannot be written'):
+        engine.build_runner(shapes_config(shapes, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (
+            dict(model__roi_head__mask_head__num_classes=7),
+            r'mask_head\.num_classes is 7.* 5 classes',
+        ),
+        (dict(model__backbone__type='RapidNett'), 'RapidNett is not in the'),
+        (dict(model__backbone__arch='xl'), "no arch 'xl'"),
+    ],
+)
+def test_what_the_model_and_the_data_disagree_on_is_said(options, message, shapes, tmp_path):
+    with pytest.raises(UserError, match=message) as error:
+        engine.build_runner(shapes_config(shapes, tmp_path, **options))
+    assert '\n' not in str(error.value)
+
+
+def test_an_argument_that_does_not_exist_is_named(shapes, tmp_path):
+    cfg = shapes_config(shapes, tmp_path)
+    cfg.model.backbone.depth = 50
+    with pytest.raises(UserError, match="unexpected keyword argument 'depth'"):
+        engine.build_runner(cfg)
+
+
+def test_weights_without_a_training_state_cannot_be_resumed(shapes, tmp_path):
+    cfg = shapes_config(shapes, tmp_path)
+    runner = engine.build_runner(cfg)
+    path = str(tmp_path / 'weights.pth')
+    torch.save({'state_dict': runner.model.state_dict()}, path)
+    runner.load_checkpoint(path)  # to start from is fine
+    runner._resume = True
+    with pytest.raises(UserError, match='no state of a training'):
+        runner.load_checkpoint(path)
+
+
+def test_fine_tuning_takes_the_backbone_and_leaves_other_heads(shapes, tmp_path):
+    runner = engine.build_runner(shapes_config(shapes, tmp_path))
+    state = {k: torch.full_like(v, 2) for k, v in runner.model.state_dict().items()}
+    head = 'roi_head.bbox_head.fc_cls.weight'
+    state[head] = torch.zeros(81, state[head].shape[1])
+    torch.save({'state_dict': state}, tmp_path / 'coco.pth')
+    runner.load_checkpoint(str(tmp_path / 'coco.pth'))
+    loaded = runner.model.state_dict()
+    assert loaded['backbone.stem.0.conv.weight'].eq(2).all()
+    assert not loaded[head].eq(2).any()
+    del state['backbone.stem.0.conv.weight']
+    torch.save({'state_dict': state}, tmp_path / 'partial.pth')
+    with pytest.raises(UserError, match='1 missing'):
+        runner.load_checkpoint(str(tmp_path / 'partial.pth'))
+
+
+def test_resuming_automatically_from_nothing_starts_from_the_beginning(tmp_path):
+    cfg = Config(dict(work_dir=str(tmp_path)))
+    engine.resume_from(cfg, 'auto')
+    assert not cfg.get('resume')
+
+
+def test_metrics_are_valid_json_whatever_the_numbers(tmp_path):
+    path = engine.write_metrics({'a': float('nan'), 'b': 0.5}, tmp_path / 'deep/metrics.json')
+    assert path.read_text().split() == ['{', '"a":', 'null,', '"b":', '0.5', '}']
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(UserError, match='cannot be written'):
+        engine.write_metrics({}, tmp_path / 'file/metrics.json')
+
+
+def test_tensorboard_is_added_or_its_absence_told(monkeypatch):
+    cfg = engine.load_config(CONFIG)
+    monkeypatch.setattr(engine.importlib.util, 'find_spec', lambda _: None)
+    with pytest.raises(UserError, match='pip install'):
+        engine.use_tensorboard(cfg)
+    monkeypatch.setattr(engine.importlib.util, 'find_spec', lambda _: 'there')
+    engine.use_tensorboard(cfg)
+    assert [b['type'] for b in cfg.visualizer.vis_backends] == [
+        'LocalVisBackend',
+        'TensorboardVisBackend',
+    ]
+
+
+def test_without_the_mm_stack_importing_says_what_to_install():
+    code = "import sys; sys.modules['mmcv'] = None; import rapidnet_mm"
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert "pip install 'rapidnet-mm[mm]'" in last
+    assert "'rapidnet-mm[openmmlab]'" in last
