@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # NMS is an operator that only a torchvision built for this very torch can register.
 PAIR := import torch, torchvision; torchvision.ops.nms(torch.zeros(0, 4), torch.zeros(0), 0.5)
 
-.PHONY: setup demo test test-slow test-openmmlab lint clean
+.PHONY: setup demo test test-openmmlab lint clean
 
 setup: $(VENV)/.ready
 
@@ -29,6 +29,9 @@ else
 	$(PYTHON) -m venv $(VENV)
 endif
 
+ifneq ($(origin TORCH),file)
+.PHONY: $(VENV)/.torch
+endif
 $(VENV)/.torch: $(VENV)/bin/python
 ifeq ($(origin TORCH),file)
 	@$(BIN)/python -c '$(PAIR)' 2>/dev/null || { echo 'installing $(TORCH)'; $(PIP) $(TORCH); }
@@ -52,9 +55,6 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest
-
-test-slow: setup
-	$(BIN)/python -m pytest -m slow
 
 # The same tests on the original OpenMMLab packages, in an environment of their own.
 test-openmmlab:

@@ -223,7 +223,7 @@ def _named_config_errors() -> Iterator[None]:
 
 
 def _fit_to_device(cfg: Config) -> None:
-    """Without a GPU: gloo instead of NCCL, and BatchNorm that is not synchronised."""
+    """Without a GPU: gloo instead of NCCL, and BatchNorm statistics averaged once an epoch."""
     if torch.cuda.is_available():
         return
     cfg.sync_bn = None  # torch has SyncBatchNorm for GPUs only
@@ -235,6 +235,7 @@ def _fit_to_device(cfg: Config) -> None:
         broadcast_buffers=False,
         find_unused_parameters=cfg.get('find_unused_parameters', False),
     )
+    cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='SyncBuffersHook')]
     if cfg.launcher == 'pytorch' and not torch.distributed.is_initialized():
         torch.distributed.init_process_group('gloo')  # MMEngine would ask for a GPU first
 
