@@ -50,8 +50,8 @@ $(VENV)/.ready: $(VENV)/.torch requirements.txt setup.py
 demo: setup
 	$(BIN)/python tools/make_shapes.py
 	$(BIN)/python tools/train.py $(CONFIG) --work-dir $(DEMO)
-	$(BIN)/python tools/test.py $(CONFIG) $$(ls -t $(DEMO)/epoch_*.pth | head -1) --work-dir $(DEMO) --show-dir $(DEMO)/pictures --score-thr 0.5
-	@echo 'results: $(DEMO)/test_metrics.json, curves: $(DEMO)/curves.png, pictures: $(DEMO)/pictures'
+	$(BIN)/python tools/test.py $(CONFIG) $$(ls -t $(DEMO)/epoch_*.pth | head -1) --work-dir $(DEMO)/test --show-dir $(DEMO)/pictures --score-thr 0.5
+	@echo 'results: $(DEMO)/test/metrics.json, curves: $(DEMO)/curves.png, pictures: $(DEMO)/pictures'
 
 test: setup
 	$(BIN)/python -m pytest

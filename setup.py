@@ -33,7 +33,7 @@ ORIGINAL = [
 setup(
     name='rapidnet-mm',
     version=VERSION,
-    description='RapidNet, ReXNet and VGNet backbones for MMDetection, MMSegmentation and friends',
+    description='Mobile backbones, as published, for MMDetection, MMSegmentation and friends',
     long_description=(HERE / 'README.md').read_text(),
     long_description_content_type='text/markdown',
     license='Apache-2.0',

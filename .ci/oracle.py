@@ -42,6 +42,24 @@ def check_backbones(folder: Path) -> None:
         print(f'{name}: every stage within {worst:.1e} of the published implementation')
 
 
+def check_operators(path: Path) -> None:
+    from mmcv.ops import nms, roi_align
+
+    expected = {key: torch.from_numpy(value) for key, value in np.load(path).items()}
+    for size in (7, 14):
+        for ratio in (0, 2):
+            image = expected['x'].clone().requires_grad_()
+            output = roi_align(image, expected['rois'], (size, size), 0.25, ratio, 'avg', True)
+            output.square().sum().backward()
+            assert output.equal(expected[f'roi_align_{size}_{ratio}'])
+            assert image.grad.equal(expected[f'roi_align_grad_{size}_{ratio}'])
+    for threshold in (0.3, 0.5, 0.7):
+        found, kept = nms(expected['boxes'], expected['scores'], threshold)
+        assert kept.equal(expected[f'nms_keep_{threshold}'])
+        assert found.equal(expected[f'nms_dets_{threshold}'])
+    print('mmcv operators: RoIAlign, its gradient and NMS equal to the bit')
+
+
 def check_coco(folder: Path) -> None:
     expected = json.loads((folder / 'expected.json').read_text())
     for backend in ('faster_coco_eval', 'pycocotools'):
@@ -61,6 +79,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     if (folder / 'reference').is_dir():
         check_backbones(folder / 'reference')
+        check_operators(folder / 'reference/mmcv_ops.npz')
     if (folder / 'data/coco_eval_oracle').is_dir():
         check_coco(folder / 'data/coco_eval_oracle')
 

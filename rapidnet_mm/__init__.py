@@ -1,7 +1,8 @@
-"""RapidNet, ReXNet and VGNet backbones for the MM family (MMDetection, MMSegmentation, ...).
+"""Mobile backbones for the MM family (MMDetection, MMSegmentation, ...).
 
-Importing this package registers everything in MMEngine's root registries, and lets mmcv's NMS and
-RoIAlign come from torchvision where mmcv is installed without its compiled extension.
+Importing this package registers everything in MMEngine's root registries, lets mmcv's NMS and
+RoIAlign come from torchvision where mmcv is installed without its compiled extension, and has
+MMEngine read local checkpoints without running code from them.
 """
 
 try:

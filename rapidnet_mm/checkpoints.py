@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlparse
 
 import numpy as np
 import torch
@@ -139,7 +140,9 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict[str, An
         UserError: the file is missing, damaged, no checkpoint, or holds objects that could run
             code when read.
     """
-    path = Path(path).expanduser()
+    path = _downloaded(str(path)) if '://' in str(path) else Path(path).expanduser()
+    if path.is_dir():
+        raise UserError(f'checkpoint {path} is a folder; name a file in it')
     if not path.is_file():
         raise UserError(f'checkpoint {path} does not exist (or is not a file)')
     try:
@@ -152,6 +155,20 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict[str, An
             f'checkpoint {path} holds a {type(checkpoint).__name__}, not a dict of tensors'
         )
     return checkpoint
+
+
+def _downloaded(url: str) -> Path:
+    """The file behind a URL, from the cache of torch.hub where it is there already."""
+    if not url.startswith(('http://', 'https://')):
+        raise UserError(f'checkpoint {url}: only files and http(s) URLs can be read')
+    path = Path(torch.hub.get_dir()) / 'checkpoints' / Path(urlparse(url).path).name
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(url, str(path))  # appears in whole or not at all
+        except OSError as error:  # no network, not found, disk full
+            raise UserError(f'checkpoint {url} cannot be downloaded: {error}') from error
+    return path
 
 
 def _reason(path: Path, error: Exception) -> str:

@@ -13,15 +13,49 @@ from .errors import UserError
 
 
 def run(main: Callable[[], int | None]) -> None:
-    """Run a tool's ``main`` and exit: one line for the user's errors, a traceback for ours."""
+    """Run a tool's ``main`` and exit: one line for the user's errors, a traceback for ours.
+
+    With ``RAPIDNET_MM_DEBUG=1`` in the environment the user's errors come with a traceback too.
+    """
     try:
         sys.exit(main())
     except UserError as error:
-        if os.environ.get('RANK', '0') == '0':  # once, not once a process
-            print(f'error: {error}', file=sys.stderr)
+        if os.environ.get('RAPIDNET_MM_DEBUG'):
+            raise
+        rank = os.environ.get('RANK') or os.environ.get('SLURM_PROCID') or '0'
+        print(f'error: {"" if rank == "0" else f"[rank {rank}] "}{error}', file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+class OptionsAction(DictAction):
+    """``KEY=VALUE ...``, with a line instead of a traceback where there is no ``=``."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        wrong = [value for value in values if '=' not in value]
+        if wrong:
+            parser.error(f'{option_string} takes KEY=VALUE, not {wrong[0]!r} (put it last)')
+        super().__call__(parser, namespace, values, option_string)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--cfg-options``."""
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=OptionsAction,
+        metavar='KEY=VALUE',
+        help='override settings of the config, e.g. train_dataloader.batch_size=4',
+    )
+
+
+def score(text: str) -> float:
+    """A score threshold, for argparse."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f'{text} is not between 0 and 1')
+    return value
 
 
 def common_parser(description: str) -> argparse.ArgumentParser:
@@ -29,13 +63,7 @@ def common_parser(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument('config', help='config file')
     parser.add_argument('--work-dir', help='where results go (default: work_dirs/CONFIG_NAME)')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override settings of the config, e.g. train_dataloader.batch_size=4',
-    )
+    add_options(parser)
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm'],

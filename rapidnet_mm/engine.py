@@ -7,7 +7,7 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,17 +26,16 @@ from .errors import UserError
 from .hooks.checkpoint import latest_checkpoint, write_atomically
 from .options import merge_options
 
-VISUALIZATION_HOOKS = {
-    'mmdet': 'DetVisualizationHook',
-    'mmseg': 'SegVisualizationHook',
-    'mmpretrain': 'VisualizationHook',
-}
+VISUALIZATION_HOOKS = {'mmdet': 'DetVisualizationHook'}
 
 
 def load_config(
-    path: str | Path, options: Mapping[str, Any] | None = None, work_dir: str | None = None
+    path: str | Path,
+    options: Mapping[str, Any] | None = None,
+    work_dir: str | None = None,
+    amp: bool = False,
 ) -> Config:
-    """Read a config file and apply ``--cfg-options``.
+    """Read a config file and apply ``--amp`` and ``--cfg-options``.
 
     The work directory is ``work_dir``, else the config's, else ``work_dirs/<name of the config>``.
 
@@ -48,11 +47,13 @@ def load_config(
         raise UserError(f'config {path} does not exist')
     try:
         cfg = Config.fromfile(path)
-    except (OSError, ImportError, SyntaxError, LookupError, NameError, TypeError) as error:
+    except Exception as error:  # a config is Python, and may fail in any way
         reason = ' '.join(str(error).split())
         raise UserError(
             f'config {path} cannot be read: {type(error).__name__}: {reason}'
         ) from error
+    if amp:
+        use_amp(cfg)
     merge_options(cfg, options)
     if work_dir is not None or cfg.get('work_dir') is None:
         cfg.work_dir = work_dir or str(Path('work_dirs') / path.stem)
@@ -70,18 +71,27 @@ def build_runner(cfg: Config, *, launcher: str = 'none', mode: str = 'train') ->
     Raises:
         UserError: data, work directory or number of classes do not fit.
     """
-    _check_work_dir(cfg.work_dir)
+    missing = [k for k in ('model', f'{mode}_dataloader', f'{mode}_cfg') if not cfg.get(k)]
+    if missing:
+        raise UserError(f'the config has no {" and no ".join(missing)}, which {mode}ing needs')
+    writable_folder(cfg.work_dir, '--work-dir')
     if is_first_process(launcher):
         check_data(cfg, ('train', 'val') if mode == 'train' else ('test',))
     cfg.launcher = launcher
     _fit_to_device(cfg)
+    for split in ('train', 'val', 'test'):
+        loader = cfg.get(f'{split}_dataloader')
+        if loader and not loader.get('num_workers'):
+            loader.persistent_workers = False  # torch refuses to keep workers that are not there
     if mode == 'test':
         for key in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'):
             cfg.pop(key, None)
         for key in ('val_dataloader', 'val_cfg', 'val_evaluator'):
             cfg.pop(key, None)
     with _named_config_errors():
-        return CheckedRunner.from_cfg(cfg)
+        runner = CheckedRunner.from_cfg(cfg)
+    _check_neck(runner.model.module if is_model_wrapper(runner.model) else runner.model)
+    return runner
 
 
 def is_first_process(launcher: str) -> bool:
@@ -91,7 +101,13 @@ def is_first_process(launcher: str) -> bool:
 
 
 def use_amp(cfg: Config) -> None:
-    """Train in mixed precision: float16 with loss scaling on a GPU, bfloat16 on the CPU."""
+    """Train in mixed precision: float16 with loss scaling on a GPU, bfloat16 on the CPU.
+
+    Raises:
+        UserError: the config has no ``optim_wrapper``.
+    """
+    if not cfg.get('optim_wrapper'):
+        raise UserError('--amp: the config has no optim_wrapper')
     wrapper = cfg.optim_wrapper
     if torch.cuda.is_available():
         wrapper.type = 'AmpOptimWrapper'
@@ -122,7 +138,8 @@ def resume_from(cfg: Config, checkpoint: str) -> None:
         print_log(f'no checkpoint in {cfg.work_dir} yet: starting from the beginning')
         return
     if not found.is_file():
-        raise UserError(f'--resume: checkpoint {found} does not exist')
+        state = 'is a folder, not a file' if found.is_dir() else 'does not exist'
+        raise UserError(f'--resume: checkpoint {found} {state}')
     cfg.resume, cfg.load_from = True, str(found)
 
 
@@ -134,11 +151,14 @@ def show_predictions(cfg: Config, folder: str, score_thr: float = 0.3) -> None:
             f'--show-dir: no pictures for default_scope {scope!r}, only {[*VISUALIZATION_HOOKS]}'
         )
     target = Path(folder).absolute()
-    _check_work_dir(target)
-    hook = dict(type=VISUALIZATION_HOOKS[scope], draw=True, interval=1)
-    if scope == 'mmdet':
-        hook |= dict(test_out_dir=str(target), score_thr=score_thr)
-    cfg.default_hooks.visualization = hook
+    writable_folder(target, '--show-dir')
+    cfg.default_hooks.visualization = dict(
+        type=VISUALIZATION_HOOKS[scope],
+        draw=True,
+        interval=1,
+        score_thr=score_thr,
+        test_out_dir=str(target),
+    )
 
 
 def use_tensorboard(cfg: Config) -> None:
@@ -158,7 +178,7 @@ def write_metrics(metrics: Mapping[str, float], path: str | Path) -> Path:
     Raises:
         UserError: the file cannot be written.
     """
-    values = {k: v if math.isfinite(v) else None for k, v in metrics.items()}
+    values = {name: _number(value) for name, value in metrics.items()}
     try:
         write_atomically((json.dumps(values, indent=2) + '\n').encode(), path)
     except OSError as error:
@@ -166,8 +186,94 @@ def write_metrics(metrics: Mapping[str, float], path: str | Path) -> Path:
     return Path(path)
 
 
+def _number(value: Any) -> float | str | None:
+    try:
+        value = float(value)
+    except (TypeError, ValueError):
+        return str(value)
+    return value if math.isfinite(value) else None
+
+
+def writable_file(path: str | Path, option: str) -> Path:
+    """The path, after making sure that a file can be written there, before long work starts.
+
+    Raises:
+        UserError: it cannot.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise UserError(f'{option} {path} is a folder; name a file')
+    writable_folder(path.parent, option)
+    return path
+
+
+def writable_folder(path: str | Path, option: str) -> None:
+    """Make a folder and sure that it can be written.
+
+    Raises:
+        UserError: it cannot.
+    """
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise UserError(
+            f'folder {path} cannot be written ({error.strerror}); choose another with {option}'
+        ) from error
+
+
+@contextmanager
+def _named_config_errors() -> Iterator[None]:
+    """Building from a config fails in the ways of whatever is built; here they become a line."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (ArithmeticError, AssertionError, AttributeError, LookupError) as error:
+        raise UserError(_one_line(error)) from error
+    except (TypeError, ValueError) as error:
+        raise UserError(_one_line(error)) from error
+
+
+def _one_line(error: Exception) -> str:
+    message = ' '.join(str(error.args[0] if error.args else error).split())
+    return f'config: {type(error).__name__}: {message.split(". Please")[0]}'
+
+
+def _building(name: str) -> Callable:
+    """The runner's method of that name, whose failures are the config's."""
+
+    def method(self: Runner, *args: Any, **kwargs: Any) -> Any:
+        with _named_config_errors():
+            return getattr(Runner, name)(self, *args, **kwargs)
+
+    return method
+
+
 class CheckedRunner(Runner):
     """MMEngine's runner, with checkpoints that are read safely and have to fit the model."""
+
+    build_train_loop = _building('build_train_loop')
+    build_val_loop = _building('build_val_loop')
+    build_test_loop = _building('build_test_loop')
+    build_optim_wrapper = _building('build_optim_wrapper')
+    build_param_scheduler = _building('build_param_scheduler')
+    _init_model_weights = _building('_init_model_weights')
+
+    def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Go on with a training.
+
+        Raises:
+            UserError: the checkpoint is another training's.
+        """
+        try:
+            super().resume(filename, *args, **kwargs)
+        except (KeyError, ValueError) as error:
+            if isinstance(error, UserError):
+                raise
+            reason = _one_line(error).removeprefix('config: ')
+            raise UserError(f'--resume: {filename} is of another training ({reason})') from error
 
     def load_checkpoint(
         self,
@@ -183,7 +289,7 @@ class CheckedRunner(Runner):
                 the state of the training.
         """
         content = read_checkpoint(filename, map_location)
-        if self._resume and not {'optimizer', 'meta'} <= set(content):
+        if self._resume and not {'optimizer', 'meta', 'message_hub'} <= set(content):
             raise UserError(
                 f'--resume: {filename} holds weights but no state of a training; '
                 'to start from its weights use --cfg-options load_from=FILE'
@@ -208,18 +314,15 @@ class BFloat16OptimWrapper(OptimWrapper):
             yield
 
 
-@contextmanager
-def _named_config_errors() -> Iterator[None]:
-    """Turn the registry's two ways to refuse a config into a line: a type, an argument."""
-    try:
-        yield
-    except (KeyError, TypeError) as error:
-        message = ' '.join(str(error.args[0] if error.args else error).split())
-        if 'is not in the' in message:
-            raise UserError(f'config: {message.split(". Please")[0]}') from error
-        if 'unexpected keyword argument' in message:
-            raise UserError(f'config: {message}') from error
-        raise
+def _check_neck(model: torch.nn.Module) -> None:
+    """What the neck is configured for against what the backbone gives."""
+    given = getattr(getattr(model, 'backbone', None), 'out_channels', None)
+    taken = getattr(getattr(model, 'neck', None), 'in_channels', None)
+    if isinstance(given, tuple) and isinstance(taken, list | tuple) and given != tuple(taken):
+        raise UserError(
+            f'model.neck.in_channels is {list(taken)}, but {type(model.backbone).__name__} gives '
+            f'{list(given)}; set model.neck.in_channels={list(given)}'
+        )
 
 
 def _fit_to_device(cfg: Config) -> None:
@@ -229,23 +332,13 @@ def _fit_to_device(cfg: Config) -> None:
     cfg.sync_bn = None  # torch has SyncBatchNorm for GPUs only
     if cfg.launcher == 'none':
         return
-    cfg.model_wrapper_cfg = dict(
-        type='MMDistributedDataParallel',
-        device_ids=None,
-        broadcast_buffers=False,
-        find_unused_parameters=cfg.get('find_unused_parameters', False),
-    )
+    if not cfg.get('model_wrapper_cfg'):
+        cfg.model_wrapper_cfg = dict(
+            type='MMDistributedDataParallel',
+            device_ids=None,
+            broadcast_buffers=False,
+            find_unused_parameters=cfg.get('find_unused_parameters', False),
+        )
     cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='SyncBuffersHook')]
     if cfg.launcher == 'pytorch' and not torch.distributed.is_initialized():
         torch.distributed.init_process_group('gloo')  # MMEngine would ask for a GPU first
-
-
-def _check_work_dir(path: str | Path) -> None:
-    try:
-        Path(path).mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path):
-            pass
-    except OSError as error:
-        raise UserError(
-            f'folder {path} cannot be written ({error.strerror}); choose another with --work-dir'
-        ) from error

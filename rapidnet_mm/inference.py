@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,8 +25,10 @@ from .datasets.coco import class_names
 from .engine import load_config
 from .errors import UserError
 from .hooks.checkpoint import write_atomically
+from .options import merge_options
 
-IMAGE_SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff'}
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
+_COUNTER = itertools.count()
 
 
 @dataclass
@@ -93,20 +97,30 @@ class Inferencer:
         device: str | None = None,
         cfg_options: Mapping[str, Any] | None = None,
     ):
-        cfg = config if isinstance(config, Config) else load_config(config, cfg_options)
+        place = _device(device)
+        if isinstance(config, Config):
+            cfg = copy.deepcopy(config)
+            merge_options(cfg, cfg_options)
+        else:
+            cfg = load_config(config, cfg_options)
+        missing = [key for key in ('model', 'test_dataloader', 'visualizer') if not cfg.get(key)]
+        if missing:
+            raise UserError(f'the config has no {" and no ".join(missing)}')
         import_modules_from_strings(**cfg.get('custom_imports', {'imports': []}))
         init_default_scope(cfg.get('default_scope', 'mmdet'))
         content = read_checkpoint(checkpoint)
         self.model = MODELS.build(cfg.model)
         fill_model(self.model, content, str(checkpoint))
-        self.model.to(_device(device)).eval()
+        self.model.to(place).eval()
         dataset = cfg.test_dataloader.dataset
         meta = _dataset_meta(content) or {'classes': class_names(dataset)}
         self.classes = tuple(meta['classes'])
         # The image is read here and there is no ground truth: the rest of the test pipeline stays.
         steps = [t for t in dataset.pipeline if not t['type'].rpartition('.')[2].startswith('Load')]
         self._pipeline = Compose(steps)
-        self._visualizer = VISUALIZERS.build({**cfg.visualizer, 'vis_backends': None})
+        # MMEngine hands out one visualizer a name, and two models may name classes differently.
+        name = f'inferencer_{next(_COUNTER)}'
+        self._visualizer = VISUALIZERS.build({**cfg.visualizer, 'vis_backends': None, 'name': name})
         self._visualizer.dataset_meta = meta
 
     def __call__(self, image: str | Path | np.ndarray) -> Detections:
@@ -134,15 +148,22 @@ class Inferencer:
             'image', mmcv.bgr2rgb(pixels), sample, draw_gt=False, pred_score_thr=score_thr
         )
         drawn = mmcv.rgb2bgr(self._visualizer.get_image())
-        _write(cv2.imencode(Path(target).suffix, drawn)[1].tobytes(), target)
+        whole, data = cv2.imencode(Path(target).suffix, drawn)
+        if not whole:
+            size = f'{drawn.shape[1]} x {drawn.shape[0]}'
+            raise UserError(f'a picture of {size} cannot be written as {Path(target).suffix}')
+        _write(data.tobytes(), target)
         return self._detections(sample)
 
     @torch.inference_mode()
     def _predict(self, pixels: np.ndarray) -> Any:
         shape = pixels.shape[:2]
-        data = self._pipeline(
-            dict(img=pixels, img_shape=shape, ori_shape=shape, img_path=None, img_id=0)
-        )
+        image = dict(img=pixels, img_shape=shape, ori_shape=shape, img_path=None, img_id=0)
+        try:
+            data = self._pipeline(image)
+        except cv2.error as error:
+            size = f'{shape[1]} x {shape[0]}'
+            raise UserError(f'an image of {size} cannot be resized for the model') from error
         batch = dict(inputs=[data['inputs']], data_samples=[data['data_samples']])
         return self.model.test_step(batch)[0].cpu()
 
@@ -174,15 +195,22 @@ def read_image(image: str | Path | np.ndarray) -> np.ndarray:
     path = Path(image)
     if not path.is_file():
         raise UserError(f'image {path} does not exist')
-    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) if _size(path) else None
+    try:
+        data = np.fromfile(path, np.uint8)
+        pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    except (OSError, cv2.error) as error:
+        reason = ' '.join(str(error).split())
+        raise UserError(f'image {path} cannot be read: {reason}') from error
     if pixels is None:
-        state = 'is empty' if not _size(path) else 'is damaged or not an image'
+        state = 'is damaged or not an image' if data.size else 'is empty'
         raise UserError(f'image {path} {state}')
     return pixels
 
 
-def find_images(inputs: list[str]) -> list[tuple[Path, Path]]:
+def find_images(inputs: list[str], leave_out: Path | None = None) -> list[tuple[Path, Path]]:
     """Files and folders to (image, name relative to what was given), folders searched through.
+
+    ``leave_out`` is a folder inside them that is not searched: that of earlier results.
 
     Raises:
         UserError: an input does not exist, or a folder holds no images.
@@ -190,7 +218,14 @@ def find_images(inputs: list[str]) -> list[tuple[Path, Path]]:
     found: dict[Path, Path] = {}
     for item in map(Path, inputs):
         if item.is_dir():
-            files = sorted(f for f in item.rglob('*') if f.suffix.lower() in IMAGE_SUFFIXES)
+            inside = leave_out is not None and item.resolve() in leave_out.resolve().parents
+            files = sorted(
+                file
+                for file in item.rglob('*')
+                if file.suffix.lower() in IMAGE_SUFFIXES
+                and file.is_file()
+                and not (inside and leave_out.resolve() in file.resolve().parents)
+            )
             if not files:
                 raise UserError(f'folder {item} holds no images ({", ".join(IMAGE_SUFFIXES)})')
             found |= {file: file.relative_to(item) for file in files}
@@ -231,16 +266,12 @@ def _dataset_meta(checkpoint: Mapping[str, Any]) -> dict[str, Any] | None:
     return {'classes': meta['CLASSES']} if meta.get('CLASSES') else None
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size
-
-
 def _device(name: str | None) -> torch.device:
     name = name or ('cuda' if torch.cuda.is_available() else 'cpu')
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
+        torch.empty(1, device=device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f'device {name!r} cannot be used: {reason}') from error
     return device

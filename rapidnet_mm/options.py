@@ -6,6 +6,7 @@ changes nothing. Here such a key is refused, with the nearest one that exists.
 
 from __future__ import annotations
 
+import copy
 import difflib
 import inspect
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ from mmengine.registry import DefaultScope, Registry, init_default_scope
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from .checkpoints import load_pretrained
 from .errors import UserError
 
 # Read by the runner out of the config, beside the arguments of its constructor.
@@ -44,8 +46,14 @@ def merge_options(cfg: Config, options: Mapping[str, Any] | None) -> None:
     """
     if not options:
         return
+    # A new type brings new arguments, so types are looked at, and set, before the rest.
+    types = {key: value for key, value in options.items() if key.rpartition('.')[2] == 'type'}
+    changed = copy.deepcopy(cfg)
+    for key in types:
+        _check_key(changed, key)
+    changed.merge_from_dict(types)
     for key in options:
-        _check_key(cfg, key)
+        _check_key(changed, key)
     cfg.merge_from_dict(dict(options))
 
 
@@ -89,6 +97,8 @@ def _arguments(cfg: Config, node: Mapping, path: list[str]) -> set[str] | None:
     kind = node.get('type')
     if kind is None:
         return None
+    if kind == 'Pretrained':
+        return {'type', *inspect.signature(load_pretrained).parameters} - {'backbone'}
     found = _find_class(cfg, kind)
     if found is None:
         return None
@@ -129,9 +139,25 @@ def _unknown(cfg: Config, node: Any, parts: list[str], depth: int) -> str:
     names = set(_keys(node))
     if isinstance(node, Mapping) and depth:
         names |= _arguments(cfg, node, parts[:depth]) or set()
-    near = difflib.get_close_matches(parts[depth], sorted(names), n=1, cutoff=0.0)
-    nearest = '.'.join([*parts[:depth], near[0]]) if near else parent
-    return f'--cfg-options {key}: no such key in the config; the nearest is {nearest}'
+    nearest = _nearest(parts[depth], sorted(names), 0.6)
+    path = '.'.join([*parts[:depth], nearest]) if nearest else None
+    # Perhaps the right name in the wrong place: lr is optim_wrapper.optimizer.lr.
+    path = path or next((p for p in _paths(cfg) if p.rpartition('.')[2] == parts[-1]), None)
+    path = path or '.'.join([*parts[:depth], _nearest(parts[depth], sorted(names), 0.0) or ''])
+    return f'--cfg-options {key}: no such key in the config; the nearest is {path.rstrip(".")}'
+
+
+def _nearest(name: str, names: list[str], cutoff: float) -> str | None:
+    return next(iter(difflib.get_close_matches(name, names, n=1, cutoff=cutoff)), None)
+
+
+def _paths(node: Any, prefix: str = '') -> Iterator[str]:
+    for key in _keys(node):
+        path = f'{prefix}{key}'
+        yield path
+        child = _child(node, key)
+        if isinstance(child, Mapping | list | tuple):
+            yield from _paths(child, f'{path}.')
 
 
 def _keys(node: Any) -> Iterator[str]:

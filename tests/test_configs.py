@@ -9,7 +9,8 @@ from mmengine.structures import InstanceData
 import rapidnet_mm  # noqa: F401  before mmdet
 
 pytestmark = pytest.mark.openmmlab
-CONFIGS = sorted(Path('configs').glob('*.py'))
+CONFIGS = sorted((Path(__file__).parents[1] / 'configs').glob('*.py'))
+assert CONFIGS
 IDS = [path.stem for path in CONFIGS]
 
 
@@ -101,7 +102,7 @@ def test_every_leaf_opens_with_what_it_is_and_its_command():
 def test_the_demo_names_and_colours_the_classes_of_the_built_in_data():
     from rapidnet_mm.datasets.shapes import CLASSES, PALETTE
 
-    cfg = load('configs/maskrcnn_rapidnet_ti_shapes.py')
+    cfg = load(CONFIGS[0].with_name('maskrcnn_rapidnet_ti_shapes.py'))
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         assert tuple(loader.dataset.metainfo.classes) == CLASSES
         assert tuple(map(tuple, loader.dataset.metainfo.palette)) == PALETTE

@@ -1,13 +1,15 @@
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 
 from rapidnet_mm import UserError, engine
 
-CONFIG = 'configs/maskrcnn_rapidnet_ti_shapes.py'
+CONFIG = str(Path(__file__).parents[1] / 'configs/maskrcnn_rapidnet_ti_shapes.py')
 
 
 def shapes_config(shapes, tmp_path, **options):
@@ -58,6 +60,8 @@ def test_a_work_directory_that_cannot_be_written_is_named(shapes, tmp_path):
         ),
         (dict(model__backbone__type='RapidNett'), 'RapidNett is not in the'),
         (dict(model__backbone__arch='xl'), "no arch 'xl'"),
+        (dict(model__neck__in_channels=[1, 2, 3, 4]), r'gives \[32, 64, 112, 224\]'),
+        (dict(model=3), 'model should be'),
     ],
 )
 def test_what_the_model_and_the_data_disagree_on_is_said(options, message, shapes, tmp_path):
@@ -71,6 +75,50 @@ def test_an_argument_that_does_not_exist_is_named(shapes, tmp_path):
     cfg.model.backbone.depth = 50
     with pytest.raises(UserError, match="unexpected keyword argument 'depth'"):
         engine.build_runner(cfg)
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(train_cfg__max_epochs='abc'),
+        dict(train_dataloader__batch_size=0),
+        dict(optim_wrapper__optimizer__lr='abc'),
+        dict(model__backbone__init_cfg='file.pth'),
+        dict(model__backbone__init_cfg=dict(type='Pretrained', checkpoint='missing.pth')),
+    ],
+)
+def test_impossible_values_are_a_line_when_they_are_used(options, shapes, tmp_path):
+    with pytest.raises(UserError) as error:
+        engine.build_runner(shapes_config(shapes, tmp_path, **options)).train()
+    assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('mode', ['train', 'test'])
+def test_a_config_without_what_it_needs_is_refused(mode, tmp_path):
+    with pytest.raises(UserError, match=f'no model and no {mode}_dataloader'):
+        engine.build_runner(Config(dict(work_dir=str(tmp_path))), mode=mode)
+
+
+def test_a_checkpoint_of_another_training_cannot_be_resumed(shapes, tmp_path):
+    cfg = shapes_config(shapes, tmp_path)
+    runner = engine.build_runner(cfg)
+    path = str(tmp_path / 'other.pth')
+    state = runner.model.state_dict()
+    torch.save({'state_dict': state, 'optimizer': {}, 'meta': {}, 'message_hub': {}}, path)
+    runner._resume = True
+    with pytest.raises(UserError, match='of another training'):
+        runner.resume(path)
+
+
+def test_loaders_without_workers_need_no_second_option(shapes, tmp_path):
+    cfg = shapes_config(shapes, tmp_path, train_dataloader__num_workers=0)
+    assert engine.build_runner(cfg).cfg.train_dataloader.persistent_workers is False
+
+
+def test_mixed_precision_can_be_adjusted_by_options():
+    options = {'optim_wrapper.clip_grad': dict(max_norm=1)}
+    kind = engine.load_config(CONFIG, options, amp=True).optim_wrapper.type
+    assert kind in ('AmpOptimWrapper', 'BFloat16OptimWrapper')
 
 
 def test_weights_without_a_training_state_cannot_be_resumed(shapes, tmp_path):
@@ -107,7 +155,7 @@ def test_resuming_automatically_from_nothing_starts_from_the_beginning(tmp_path)
 
 
 def test_metrics_are_valid_json_whatever_the_numbers(tmp_path):
-    path = engine.write_metrics({'a': float('nan'), 'b': 0.5}, tmp_path / 'deep/metrics.json')
+    path = engine.write_metrics({'a': np.nan, 'b': np.float32(0.5)}, tmp_path / 'deep/metrics.json')
     assert path.read_text().split() == ['{', '"a":', 'null,', '"b":', '0.5', '}']
     (tmp_path / 'file').write_text('')
     with pytest.raises(UserError, match='cannot be written'):

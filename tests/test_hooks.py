@@ -115,6 +115,9 @@ def test_the_latest_checkpoint_is_the_newest_whole_one(tmp_path):
         torch.save({'epoch': number}, tmp_path / name)
         os.utime(tmp_path / name, (number, number))
     assert latest_checkpoint(tmp_path).name == 'epoch_10.pth'
+    for path in tmp_path.iterdir():
+        os.utime(path, (5, 5))  # as after a copy
+    assert latest_checkpoint(tmp_path).name == 'epoch_10.pth'
     broken = tmp_path / 'epoch_11.pth'
     broken.write_bytes((tmp_path / 'epoch_10.pth').read_bytes()[:-40])
     assert latest_checkpoint(tmp_path).name == 'epoch_10.pth'
@@ -134,17 +137,24 @@ def test_curves_join_resumed_runs_and_survive_a_cut_line(tmp_path):
     train, val = read_scalars(tmp_path)
     assert train['loss'] == [(1, 4.0), (2, 2.5)]
     assert val['coco/bbox_mAP'] == [(1, 0.4)]
+    assert read_scalars(tmp_path, '1')[0]['loss'] == [(1, 4.0), (2, 3.0)]
+
+
+def test_what_a_killed_run_left_half_written_is_cleared_away(tmp_path):
+    (tmp_path / '.epoch_3.pth.123.partial').write_bytes(b'half')
+    AtomicCheckpointHook(interval=1).before_train(runner(tmp_path, []))
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_picture_shows_three_panels(tmp_path):
     records = [dict(loss=4.0 / i, loss_cls=2.0 / i, lr=0.1, step=i) for i in range(1, 50)]
     write_log(tmp_path / '1' / 'vis_data', [*records, {'coco/bbox_mAP': 0.4, 'step': 1}])
-    CurvesHook().after_train(SimpleNamespace(work_dir=str(tmp_path)))
+    CurvesHook().after_train(SimpleNamespace(work_dir=str(tmp_path), _resume=False, timestamp='1'))
     image = Image.open(tmp_path / 'curves.png')
     assert image.width > 3 * 300
     assert len(image.convert('RGB').getcolors(1 << 24)) > 50
 
 
 def test_nothing_logged_makes_no_picture(tmp_path):
-    CurvesHook().after_train(SimpleNamespace(work_dir=str(tmp_path)))
+    CurvesHook().after_train(SimpleNamespace(work_dir=str(tmp_path), _resume=False, timestamp='1'))
     assert not list(tmp_path.iterdir())

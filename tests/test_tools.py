@@ -68,6 +68,14 @@ def test_training_reports_progress_and_leaves_checkpoint_and_curves(trained):
     assert Image.open(folder / 'run/curves.png').width > 1000
 
 
+@pytest.mark.parametrize('options', [['foo'], ['a=b', 'CONFIG']])
+def test_an_option_without_a_value_is_a_usage_error(options):
+    done = tool('train.py', CONFIG, '--cfg-options', *options, cwd='.')
+    assert done.returncode == 2
+    assert 'takes KEY=VALUE' in done.stderr
+    assert 'Traceback' not in done.stderr
+
+
 def test_testing_prints_tables_and_writes_metrics_and_pictures(trained):
     folder, _ = trained
     args = [
@@ -96,11 +104,12 @@ def test_inference_skips_a_broken_file_and_does_the_rest(trained, tmp_path):
     shutil.copy(folder / 'data/shapes/val/000001.jpg', tmp_path / 'in/a.jpg')
     cv2.imwrite(str(tmp_path / 'in/deep/grey.png'), np.full((70, 90), 120, np.uint8))
     (tmp_path / 'in/broken.jpg').write_bytes(b'\xff\xd8 not a picture')
+    cv2.imwrite(str(tmp_path / 'in/line.png'), np.zeros((1, 4000, 3), np.uint8))
     args = [folder / 'run/epoch_1.pth', 'in', '--out-dir', 'out', '--score-thr', '0.0']
     done = tool('infer.py', CONFIG, *args, '--device', 'cpu', cwd=tmp_path)
     assert done.returncode == 1
     assert 'broken.jpg is damaged or not an image' in done.stderr
-    assert '2 of 3 images done' in done.stdout
+    assert '2 of 4 images done' in done.stdout
     found = {str(p.relative_to(tmp_path / 'out')) for p in (tmp_path / 'out').rglob('*.*')}
     assert found == {'a.jpg', 'a.jpg.json', 'deep/grey.png', 'deep/grey.png.json'}
     result = json.loads((tmp_path / 'out/deep/grey.png.json').read_text())

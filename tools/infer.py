@@ -4,10 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
 from rich.progress import track
 
 from rapidnet_mm import UserError, cli
+from rapidnet_mm.engine import writable_folder
 from rapidnet_mm.inference import Inferencer, find_images, picture_name, write_result
 
 
@@ -17,21 +17,22 @@ def parse_args():
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('inputs', nargs='+', metavar='IMAGE_OR_FOLDER')
     parser.add_argument('--out-dir', required=True, help='where pictures and json files go')
-    parser.add_argument('--score-thr', type=float, default=0.3, help='default: 0.3')
+    parser.add_argument('--score-thr', type=cli.score, default=0.3, help='default: 0.3')
     parser.add_argument('--device', help='cuda, cuda:1, cpu, ... (default: a GPU if there is one)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE')
+    cli.add_options(parser)
     return parser.parse_args()
 
 
 def main() -> int:
     args = parse_args()
-    images = find_images(args.inputs)
     out_dir = Path(args.out_dir)
+    images = find_images(args.inputs, leave_out=out_dir)
     targets = [out_dir / picture_name(name) for _, name in images]
     if len(set(targets)) < len(targets):
         raise UserError('two inputs have the same name; give their common folder instead')
     if any(t.resolve() == image.resolve() for t, (image, _) in zip(targets, images, strict=True)):
         raise UserError(f'--out-dir {out_dir} holds the images themselves; choose another folder')
+    writable_folder(out_dir, '--out-dir')
     model = Inferencer(args.config, args.checkpoint, args.device, args.cfg_options)
     skipped = 0
     for (image, _), target in zip(track(images, 'images'), targets, strict=True):

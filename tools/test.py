@@ -10,10 +10,10 @@ def parse_args():
         '--show-dir', help='leave a picture of every image here: ground truth beside prediction'
     )
     parser.add_argument(
-        '--score-thr', type=float, default=0.3, help='what the pictures show (default: 0.3)'
+        '--score-thr', type=cli.score, default=0.3, help='what the pictures show (default: 0.3)'
     )
     parser.add_argument(
-        '--out', help='write the metrics here as json (default: WORK_DIR/test_metrics.json)'
+        '--out', help='write the metrics here as json (default: WORK_DIR/metrics.json)'
     )
     return parser.parse_args()
 
@@ -21,13 +21,16 @@ def parse_args():
 def main() -> None:
     args = parse_args()
     cfg = engine.load_config(args.config, args.cfg_options, args.work_dir)
+    if args.work_dir is None:
+        cfg.work_dir += '/test'  # beside the record of the training, not over it
+    out = engine.writable_file(args.out or f'{cfg.work_dir}/metrics.json', '--out')
     cfg.load_from, cfg.resume = args.checkpoint, False
     if args.show_dir:
         engine.show_predictions(cfg, args.show_dir, args.score_thr)
     metrics = engine.build_runner(cfg, launcher=args.launcher, mode='test').test()
     if engine.is_first_process(args.launcher):
-        path = engine.write_metrics(metrics, args.out or f'{cfg.work_dir}/test_metrics.json')
-        print(f'metrics are in {path}')
+        engine.write_metrics(metrics, out)
+        print(f'metrics are in {out}')
 
 
 if __name__ == '__main__':

@@ -28,9 +28,7 @@ def parse_args():
 
 def main() -> None:
     args = parse_args()
-    cfg = engine.load_config(args.config, args.cfg_options, args.work_dir)
-    if args.amp:
-        engine.use_amp(cfg)
+    cfg = engine.load_config(args.config, args.cfg_options, args.work_dir, amp=args.amp)
     if args.auto_scale_lr:
         engine.scale_lr(cfg)
     if args.resume:

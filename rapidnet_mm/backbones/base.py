@@ -104,6 +104,10 @@ class Backbone(BaseModule):
         """
         given = self.init_cfg
         configs = given if isinstance(given, list) else [given]
+        if not all(isinstance(cfg, dict) and 'type' in cfg for cfg in configs):
+            raise UserError(
+                f"init_cfg={given!r} needs a type, such as dict(type='Pretrained', checkpoint=FILE)"
+            )
         pretrained = [cfg for cfg in configs if cfg['type'] == 'Pretrained']
         self.init_cfg = [cfg for cfg in configs if cfg not in pretrained] or [DEFAULT_INIT]
         super().init_weights()

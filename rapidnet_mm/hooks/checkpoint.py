@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.registry import HOOKS
@@ -80,6 +81,14 @@ class AtomicCheckpointHook(CheckpointHook):
         kwargs.setdefault('backend_args', dict(backend='atomic'))
         super().__init__(*args, **kwargs)
 
+    def before_train(self, runner: Any) -> None:
+        """Clear away what a killed run left half-written."""
+        super().before_train(runner)
+        if is_main_process():
+            for pattern in ('epoch_*', 'iter_*', 'best_*'):
+                for partial in Path(self.out_dir).glob(f'.{pattern}.partial'):
+                    partial.unlink(missing_ok=True)
+
     def _save_checkpoint(self, runner: Any) -> None:
         self._with_late_removal(super()._save_checkpoint, runner)
 
@@ -95,6 +104,11 @@ class AtomicCheckpointHook(CheckpointHook):
             self.file_backend = backend
 
 
+def _number(file: Path) -> int:
+    digits = file.stem.rpartition('_')[2]
+    return int(digits) if digits.isdigit() else 0
+
+
 def latest_checkpoint(work_dir: str | Path) -> Path | None:
     """The newest whole checkpoint of a training run, None if there is none.
 
@@ -103,6 +117,7 @@ def latest_checkpoint(work_dir: str | Path) -> Path | None:
     """
     folder = Path(work_dir)
     files = [*folder.glob('epoch_*.pth'), *folder.glob('iter_*.pth')]
-    files.sort(key=lambda file: file.stat().st_mtime, reverse=True)
+    # The number decides where a copy has made all times the same.
+    files.sort(key=lambda file: (file.stat().st_mtime, _number(file)), reverse=True)
     # torch.save writes a zip archive, whose directory comes last: readable means whole.
     return next((file for file in files if zipfile.is_zipfile(file)), None)

@@ -18,14 +18,15 @@ HEADLINES = ('bbox_mAP', 'segm_mAP', 'bbox_mAP_50', 'segm_mAP_50', 'mIoU', 'accu
 Series = dict[str, list[tuple[float, float]]]
 
 
-def read_scalars(work_dir: str | Path) -> tuple[Series, Series]:
-    """Training and validation values by name, each a list of (step, value), from all runs.
+def read_scalars(work_dir: str | Path, run: str = '*') -> tuple[Series, Series]:
+    """Training and validation values by name, each a list of (step, value).
 
-    A resumed run writes a file of its own; where two runs have a step in common the later counts.
+    ``run`` is the folder of one run in the work directory, by default all of them. A resumed run
+    writes a file of its own; where two runs have a step in common the later counts.
     Training steps are iterations; validation steps are epochs or iterations, as the loop has it.
     """
     merged: list[dict[str, dict[float, float]]] = [defaultdict(dict), defaultdict(dict)]
-    for file in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
+    for file in sorted(Path(work_dir).glob(f'{run}/vis_data/scalars.json')):
         for line in file.read_text().splitlines():
             try:
                 record = json.loads(line)
@@ -104,6 +105,8 @@ class CurvesHook(Hook):
 
     @master_only
     def _redraw(self, runner: Any) -> None:
-        train, val = read_scalars(runner.work_dir)
+        # What an earlier, unrelated run left in the folder does not belong in the picture.
+        run = '*' if runner._resume else runner.timestamp
+        train, val = read_scalars(runner.work_dir, run)
         if train:
             plot_curves(train, val, Path(runner.work_dir) / self.filename)
