@@ -27,6 +27,8 @@ from .hooks.checkpoint import latest_checkpoint, write_atomically
 from .options import merge_options
 
 VISUALIZATION_HOOKS = {'mmdet': 'DetVisualizationHook'}
+# How MM's classes say no to a value in a config.
+BUILD_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 
 
 def load_config(
@@ -230,9 +232,7 @@ def _named_config_errors() -> Iterator[None]:
         yield
     except UserError:
         raise
-    except (ArithmeticError, AssertionError, AttributeError, LookupError) as error:
-        raise UserError(_one_line(error)) from error
-    except (TypeError, ValueError) as error:
+    except BUILD_ERRORS as error:
         raise UserError(_one_line(error)) from error
 
 

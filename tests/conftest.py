@@ -4,9 +4,10 @@ from rapidnet_mm.datasets.shapes import make_shapes
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory, monkeypatch):
+def cache(tmp_path, monkeypatch):
     """What is remembered of checked data stays out of the cache of whoever runs the tests."""
-    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path_factory.getbasetemp() / 'cache'))
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    return tmp_path / 'cache/rapidnet_mm'
 
 
 @pytest.fixture(scope='session')
