@@ -8,7 +8,7 @@ _base_ = [
     '_base_/runtime.py',
 ]
 
-epochs = 6
+epochs = 5
 width = 128  # half of the usual 256, and fewer regions: small scenes, few objects, five classes
 roi_layer = dict(sampling_ratio=1)
 model = dict(
@@ -29,7 +29,7 @@ model = dict(
     ),
     test_cfg=dict(rpn=dict(nms_pre=500, max_per_img=200)),
 )
-train_cfg = dict(max_epochs=epochs, val_interval=3)
+train_cfg = dict(max_epochs=epochs, val_interval=epochs)
 optim_wrapper = dict(optimizer=dict(lr=1e-3), clip_grad=dict(max_norm=10, norm_type=2))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
