@@ -316,8 +316,9 @@ def load_pretrained(
         dropped += [key for key in state if not key.startswith(prefix)]
         state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
     name = type(backbone).__name__
-    _refuse_other_variant(backbone, state, checkpoint)
     coverage = fit(backbone, state)
+    if not coverage.complete:
+        _refuse_other_variant(backbone, state, checkpoint)
     told = f'{name} from {checkpoint}: {coverage}'
     if dropped:
         told += f', {len(dropped)} left out on purpose (heads)'
@@ -328,6 +329,7 @@ def load_pretrained(
 
 
 def _refuse_other_variant(backbone: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+    """Name the variant that a file is of. It builds every variant, so ask only where it matters."""
     variant = variant_of(backbone, state)
     name = type(backbone).__name__
     own = variant_of(backbone, backbone.state_dict())
@@ -351,14 +353,14 @@ def fill_model(
         UserError: tensors that are required are missing or of another shape.
     """
     state, _ = to_ours(weights_of(checkpoint, source))
-    if hasattr(model, 'backbone'):
+    coverage = fit(model, state)
+    if not coverage.complete and hasattr(model, 'backbone'):
         inner = {
             key.removeprefix('backbone.'): value
             for key, value in state.items()
             if key.startswith('backbone.')
         }
         _refuse_other_variant(model.backbone, inner, source)
-    coverage = fit(model, state)
     told = f'{type(model).__name__} from {source}: {coverage}'
     if any(name.startswith(require) for name in coverage.missing + coverage.misshapen):
         raise UserError(f'{told}; the checkpoint belongs to another model than the config')

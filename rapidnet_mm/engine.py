@@ -269,9 +269,9 @@ class CheckedRunner(Runner):
         """
         try:
             super().resume(filename, *args, **kwargs)
+        except UserError:
+            raise
         except (KeyError, ValueError) as error:
-            if isinstance(error, UserError):
-                raise
             reason = _one_line(error).removeprefix('config: ')
             raise UserError(f'--resume: {filename} is of another training ({reason})') from error
 
