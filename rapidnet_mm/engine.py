@@ -181,11 +181,20 @@ def write_metrics(metrics: Mapping[str, float], path: str | Path) -> Path:
         UserError: the file cannot be written.
     """
     values = {name: _number(value) for name, value in metrics.items()}
-    try:
-        write_atomically((json.dumps(values, indent=2) + '\n').encode(), path)
-    except OSError as error:
-        raise UserError(f'metrics cannot be written to {path}: {error.strerror}') from error
+    write_output((json.dumps(values, indent=2) + '\n').encode(), path)
     return Path(path)
+
+
+def write_output(data: bytes, path: str | Path) -> None:
+    """Write a result in whole or not at all.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    try:
+        write_atomically(data, path)
+    except OSError as error:
+        raise UserError(f'{path} cannot be written: {error.strerror}') from error
 
 
 def _number(value: Any) -> float | str | None:

@@ -22,9 +22,8 @@ from pycocotools import mask as coco_mask
 
 from .checkpoints import fill_model, read_checkpoint
 from .datasets.coco import class_names
-from .engine import load_config
+from .engine import load_config, write_output
 from .errors import UserError
-from .hooks.checkpoint import write_atomically
 from .options import merge_options
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
@@ -152,7 +151,7 @@ class Inferencer:
         if not whole:
             size = f'{drawn.shape[1]} x {drawn.shape[0]}'
             raise UserError(f'a picture of {size} cannot be written as {Path(target).suffix}')
-        _write(data.tobytes(), target)
+        write_output(data.tobytes(), target)
         return self._detections(sample)
 
     @torch.inference_mode()
@@ -248,14 +247,7 @@ def write_result(result: Mapping[str, Any], target: str | Path) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    _write((json.dumps(result) + '\n').encode(), target)
-
-
-def _write(data: bytes, target: str | Path) -> None:
-    try:
-        write_atomically(data, target)
-    except OSError as error:
-        raise UserError(f'{target} cannot be written: {error.strerror}') from error
+    write_output((json.dumps(result) + '\n').encode(), target)
 
 
 def _dataset_meta(checkpoint: Mapping[str, Any]) -> dict[str, Any] | None:
