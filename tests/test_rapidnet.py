@@ -7,7 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from rapidnet_mm import UserError
 from rapidnet_mm.backbones.layers import DropPath
 from rapidnet_mm.backbones.rapidnet import ARCHS, RapidNet, published_drop_rates
-from rapidnet_mm.checkpoints import RAPIDNET
+from rapidnet_mm.name_tables import RAPIDNET
 
 from .reference import assert_equals_recorded, published_state, recorded, reference_input
 
