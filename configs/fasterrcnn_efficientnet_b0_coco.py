@@ -2,8 +2,8 @@
 # Published AP: 38.0, on an unpublished schedule;
 # here all backbones share the 1x recipe.
 #     tools/dist_train.sh configs/fasterrcnn_efficientnet_b0_coco.py 8
-# ImageNet weights, as they are published:
-#     --cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE
+# The ImageNet weights are timm's Noisy Student file, as it is; another place: --cfg-options
+#     model.backbone.init_cfg.checkpoint=FILE
 _base_ = [
     '_base_/fasterrcnn_fpn.py',
     '_base_/coco_bbox_1200.py',
@@ -12,6 +12,10 @@ _base_ = [
 ]
 
 model = dict(
-    backbone=dict(type='TFEfficientNet', arch='b0'),
+    backbone=dict(
+        type='TFEfficientNet',
+        arch='b0',
+        init_cfg=dict(type='Pretrained', checkpoint='checkpoints/tf_efficientnet_b0_ns.pth'),
+    ),
     neck=dict(in_channels=[24, 40, 112, 320]),
 )

@@ -2,8 +2,8 @@
 # Published AP: 41.5, on an unpublished schedule;
 # here all backbones share the 1x recipe.
 #     tools/dist_train.sh configs/fasterrcnn_rexnet_220_coco.py 8
-# ImageNet weights, as they are published:
-#     --cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE
+# The ImageNet weights are the authors' file, as it is; another place: --cfg-options
+#     model.backbone.init_cfg.checkpoint=FILE
 _base_ = [
     '_base_/fasterrcnn_fpn.py',
     '_base_/coco_bbox_1200.py',
@@ -12,6 +12,10 @@ _base_ = [
 ]
 
 model = dict(
-    backbone=dict(type='ReXNet', width_mult=2.2),
+    backbone=dict(
+        type='ReXNet',
+        width_mult=2.2,
+        init_cfg=dict(type='Pretrained', checkpoint='checkpoints/rexnet_220.pth'),
+    ),
     neck=dict(in_channels=[85, 134, 283, 406]),
 )

@@ -3,7 +3,6 @@
 # stride 16) and at the last 1x1 convolution, and the channels of these two maps.
 default_scope = 'mmdet'
 
-size = 320
 norm_cfg = dict(type='BN', eps=1e-3, momentum=0.03)
 act_cfg = dict(type='ReLU6')
 init_cfg = dict(type='TruncNormal', layer='Conv2d', std=0.03)
@@ -36,7 +35,7 @@ model = dict(
         init_cfg=init_cfg,
         anchor_generator=dict(
             type='SSDLiteAnchorGenerator',  # maps of 20, 10, 5, 3, 2, 1; 3 boxes, then 6
-            input_size=size,
+            input_size=320,
             strides=[16, 32, 64, 107, 160, 320],
         ),
         bbox_coder=dict(

@@ -26,7 +26,8 @@ class TFEfficientNet(PublishedWeights, EfficientNet):
     Args:
         arch: 'b0', 'b1' or 'b2'.
         drop_path_rate: stochastic depth of the last block, growing linearly from 0.
-        out_indices: 0..3 are strides 4, 8, 16, 32, and 4 is the last 1x1 convolution.
+        out_indices: 0..3 are strides 4, 8, 16, 32, and 4 is the last 1x1 convolution,
+            which is only built when it is asked for.
         frozen_stages: -1 freezes nothing, 0 the stem, ``k`` the stem and the first ``k`` stages.
         norm_cfg: normalisation layers.
         norm_eval: normalise with the running statistics while training.
@@ -67,6 +68,8 @@ class TFEfficientNet(PublishedWeights, EfficientNet):
         )
         channels = [layer[-1].linear_conv.out_channels for layer in self.layers[FIRST_LAYER:6]]
         channels.append(self.out_channels)  # MMPretrain's: of the last convolution
+        if LAST_INDEX not in out_indices:
+            del self.layers[-1]  # what is not asked for would be without gradients
         self.out_channels = tuple(channels[index] for index in out_indices)
         self.out_strides = tuple(STRIDES[index] for index in out_indices)
         self.train()  # freezes now, before an optimizer or DistributedDataParallel looks
