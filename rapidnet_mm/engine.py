@@ -93,7 +93,14 @@ def build_runner(cfg: Config, *, launcher: str = 'none', mode: str = 'train') ->
     with _named_config_errors():
         runner = CheckedRunner.from_cfg(cfg)
     _check_neck(runner.model.module if is_model_wrapper(runner.model) else runner.model)
+    fast_layout(runner.model)
     return runner
+
+
+def fast_layout(model: torch.nn.Module) -> None:
+    """On the CPU, keep channels together in memory: faster convolutions, the same network."""
+    if not torch.cuda.is_available():
+        model.to(memory_format=torch.channels_last)
 
 
 def is_first_process(launcher: str) -> bool:

@@ -27,7 +27,7 @@ model = dict(
         init_cfg=init_cfg,
     ),
     bbox_head=dict(
-        type='SSDHead',
+        type='SSDLiteHead',
         num_classes=80,
         use_depthwise=True,
         norm_cfg=norm_cfg,

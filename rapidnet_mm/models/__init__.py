@@ -4,6 +4,6 @@ Configs import it by ``custom_imports``; ``rapidnet_mm`` itself does not.
 """
 
 from .efficientnet import TFEfficientNet
-from .ssd import SSDLiteAnchorGenerator
+from .ssd import SSDLiteAnchorGenerator, SSDLiteHead
 
-__all__ = ['SSDLiteAnchorGenerator', 'TFEfficientNet']
+__all__ = ['SSDLiteAnchorGenerator', 'SSDLiteHead', 'TFEfficientNet']

@@ -1,12 +1,13 @@
-"""SSDLite's anchors. SSD: https://arxiv.org/abs/1512.02325"""
+"""SSDLite's anchors and head. SSD: https://arxiv.org/abs/1512.02325"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import torch
+from mmdet.models.dense_heads import SSDHead
 from mmdet.models.task_modules import SSDAnchorGenerator
-from mmengine.registry import TASK_UTILS
+from mmengine.registry import MODELS, TASK_UTILS
 from torch import Tensor
 
 from ..errors import UserError
@@ -62,3 +63,14 @@ class SSDLiteAnchorGenerator(SSDAnchorGenerator):
         square = torch.tensor([[x - half, y - half, x + half, y + half]])
         levels[0] = torch.cat([square, levels[0][-2:]])
         return levels
+
+
+@MODELS.register_module()
+class SSDLiteHead(SSDHead):
+    """MMDetection's SSDHead, which computes its loss without a loss module and so has none.
+
+    Prediction, shared with the other heads, asks that module whether it has classes of its own.
+    Takes the arguments of the original.
+    """
+
+    loss_cls = None
