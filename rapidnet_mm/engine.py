@@ -90,7 +90,7 @@ def build_runner(cfg: Config, *, launcher: str = 'none', mode: str = 'train') ->
             cfg.pop(key, None)
         for key in ('val_dataloader', 'val_cfg', 'val_evaluator'):
             cfg.pop(key, None)
-    with _named_config_errors():
+    with named_config_errors():
         runner = CheckedRunner.from_cfg(cfg)
     _check_neck(runner.model.module if is_model_wrapper(runner.model) else runner.model)
     fast_layout(runner.model)
@@ -242,7 +242,7 @@ def writable_folder(path: str | Path, option: str) -> None:
 
 
 @contextmanager
-def _named_config_errors() -> Iterator[None]:
+def named_config_errors() -> Iterator[None]:
     """Building from a config fails in the ways of whatever is built; here they become a line."""
     try:
         yield
@@ -261,7 +261,7 @@ def _building(name: str) -> Callable:
     """The runner's method of that name, whose failures are the config's."""
 
     def method(self: Runner, *args: Any, **kwargs: Any) -> Any:
-        with _named_config_errors():
+        with named_config_errors():
             return getattr(Runner, name)(self, *args, **kwargs)
 
     return method

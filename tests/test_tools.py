@@ -217,7 +217,7 @@ def test_a_killed_training_resumes_from_the_last_whole_checkpoint(trained):
     assert re.findall(r'Epoch\(train\) \[(\d)\]\[1/', output) == ['3', '4']
 
 
-@pytest.mark.parametrize('script', ['train.py', 'test.py', 'infer.py'])
+@pytest.mark.parametrize('script', ['train.py', 'test.py', 'infer.py', 'complexity.py'])
 def test_every_tool_explains_itself(script):
     assert '--cfg-options' in succeeded(tool(script, '--help', cwd='.'))
 
