@@ -40,6 +40,26 @@ class PublishedWeights:
             load_pretrained(self, **{key: value for key, value in cfg.items() if key != 'type'})
 
 
+class Freezing:
+    """Mixin: ``train()`` leaves what is frozen, and with ``norm_eval`` all BatchNorm, as it is."""
+
+    def train(self, mode: bool = True) -> Freezing:
+        """Set the mode, where nothing is frozen; returns self."""
+        super().train(mode)
+        if mode:
+            for module in self._frozen():
+                freeze(module)
+            if self.norm_eval:
+                for module in self.modules():
+                    if isinstance(module, _BatchNorm):
+                        module.eval()
+        return self
+
+    def _frozen(self) -> list[nn.Module]:
+        """What ``frozen_stages`` names."""
+        raise NotImplementedError
+
+
 def check_stages(name: str, out_indices: Sequence[int], last_index: int, frozen: int) -> None:
     """Whether stages can be returned and frozen, in a backbone with ``last_index + 1`` of them.
 
@@ -59,7 +79,7 @@ def check_stages(name: str, out_indices: Sequence[int], last_index: int, frozen:
         )
 
 
-class Backbone(PublishedWeights, BaseModule):
+class Backbone(PublishedWeights, Freezing, BaseModule):
     """Base of all backbones: ``stem``, then ``stages`` at strides 4, 8, 16 and 32.
 
     Args:
@@ -119,18 +139,6 @@ class Backbone(PublishedWeights, BaseModule):
             if index in self.out_indices:
                 maps.append(x)
         return tuple(maps)
-
-    def train(self, mode: bool = True) -> Backbone:
-        """Set the mode; frozen stages, and with ``norm_eval`` all BatchNorm, stay in evaluation."""
-        super().train(mode)
-        if mode:
-            for module in self._frozen():
-                freeze(module)
-            if self.norm_eval:
-                for module in self.modules():
-                    if isinstance(module, _BatchNorm):
-                        module.eval()
-        return self
 
     def _frozen(self) -> list[nn.Module]:
         return [] if self.frozen_stages < 0 else [self.stem, *self.stages[: self.frozen_stages]]

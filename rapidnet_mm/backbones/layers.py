@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -120,16 +121,16 @@ class DropPath(nn.Module):
 def _statistics_kept(module: nn.Module) -> Iterator[None]:
     """Inside, BatchNorm in training mode leaves its running statistics as they are."""
     norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.training]
-    momenta = [norm.momentum for norm in norms]
+    kept = [(norm.momentum, copy.deepcopy(norm.num_batches_tracked)) for norm in norms]
     for norm in norms:
         norm.momentum = 0.0
     try:
         yield
     finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
+        for norm, (momentum, count) in zip(norms, kept, strict=True):
             norm.momentum = momentum
-            if norm.num_batches_tracked is not None:
-                norm.num_batches_tracked -= 1
+            if count is not None:
+                norm.num_batches_tracked.copy_(count)
 
 
 def recomputed(block: nn.Module, x: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from .layers import DEFAULT_NORM, ConvNormAct, DropPath, activation, build_norm
 # The widths of the paper's tables.
 WIDTHS = (0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 2.0, 2.2, 3.0)
 LITE_WIDTHS = (1.0, 1.3, 1.5, 2.0)
+MIN_WIDTH = 0.001  # below it the last convolution has no channel left
 DEPTHS = (1, 2, 2, 3, 3, 5)  # blocks per group
 GROUP_STRIDES = (1, 2, 2, 2, 1, 2)  # of the first block of a group
 BLOCK_STRIDES = tuple(
@@ -134,9 +135,10 @@ class LinearBottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.act(self.se(self.depthwise(self.expand(x))))
-        y = self.drop_path(self.project(y))
-        if not self.shortcut:
+        y = self.project(y)
+        if not self.shortcut:  # nor stochastic depth: nothing of the image would be left
             return y
+        y = self.drop_path(y)
         return torch.cat([y[:, : self.shortcut] + x, y[:, self.shortcut :]], 1)
 
 
@@ -188,8 +190,10 @@ class _ReXNet(Backbone):
 
 def _checked_width(name: str, width_mult: float) -> float:
     number = isinstance(width_mult, int | float) and not isinstance(width_mult, bool)
-    if not number or not math.isfinite(width_mult) or width_mult <= 0:
-        raise UserError(f'{name}: width_mult={width_mult!r} must be a positive number, such as 1.0')
+    if not number or not MIN_WIDTH <= width_mult < math.inf:
+        raise UserError(
+            f'{name}: width_mult={width_mult!r} must be a number from {MIN_WIDTH}, such as 1.0'
+        )
     return width_mult
 
 

@@ -26,9 +26,9 @@ class TappedBackbone(BaseModule):
     freezing, recomputation, export and compilation work as without taps.
 
     Args:
-        backbone: config of the backbone; it has to run as far as the last tap.
+        backbone: config of the backbone, its ``init_cfg`` too; it has to run as far as the last
+            tap.
         taps: names of its modules, as in ``named_modules()``, in the order of the outputs.
-        init_cfg: MMEngine's initialisation config; weights belong into that of ``backbone``.
 
     Shape: ``(N, 3, H, W) ->`` a tuple of ``(N, C, H / stride, W / stride)``, one per tap.
 
@@ -36,8 +36,8 @@ class TappedBackbone(BaseModule):
         UserError: there is no module of that name.
     """
 
-    def __init__(self, backbone: dict, taps: Sequence[str], init_cfg: dict | None = None):
-        super().__init__(init_cfg)
+    def __init__(self, backbone: dict, taps: Sequence[str]):
+        super().__init__()
         self.backbone = MODELS.build(backbone)
         self.taps = tuple(taps)
         self._maps: dict[str, Tensor] | None = None

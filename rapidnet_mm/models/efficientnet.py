@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from mmengine.registry import MODELS
 from mmpretrain.models.backbones import EfficientNet
+from torch import Tensor, nn
 
-from ..backbones.base import DEFAULT_INIT, STRIDES, PublishedWeights, check_stages
+from ..backbones.base import DEFAULT_INIT, STRIDES, Freezing, PublishedWeights, check_stages
+from ..backbones.layers import is_training_on, recomputed
 from ..errors import UserError
 
 ARCHS = ('b0', 'b1', 'b2')
@@ -17,7 +20,7 @@ TF_NORM = dict(type='BN', eps=1e-3)
 
 
 @MODELS.register_module()
-class TFEfficientNet(PublishedWeights, EfficientNet):
+class TFEfficientNet(PublishedWeights, Freezing, EfficientNet):
     """MMPretrain's EfficientNet under the contract of this package's backbones.
 
     "Same" padding and a BatchNorm epsilon of 1e-3, as in the published models: equal to timm's
@@ -56,14 +59,14 @@ class TFEfficientNet(PublishedWeights, EfficientNet):
         if arch not in ARCHS:
             raise UserError(f'TFEfficientNet has no arch {arch!r}; choose one of {list(ARCHS)}')
         check_stages('TFEfficientNet', tuple(out_indices), LAST_INDEX, frozen_stages)
+        if not 0 <= drop_path_rate < 1:
+            raise UserError(f'TFEfficientNet: drop_path_rate={drop_path_rate} must be in [0, 1)')
         super().__init__(
             arch=arch,
             drop_path_rate=drop_path_rate,
             out_indices=[index + FIRST_LAYER for index in out_indices],
-            frozen_stages=frozen_stages + FIRST_LAYER if frozen_stages >= 0 else 0,
             norm_cfg=norm_cfg,
             norm_eval=norm_eval,
-            with_cp=with_cp,
             init_cfg=init_cfg or DEFAULT_INIT,
         )
         channels = [layer[-1].linear_conv.out_channels for layer in self.layers[FIRST_LAYER:6]]
@@ -72,9 +75,25 @@ class TFEfficientNet(PublishedWeights, EfficientNet):
             del self.layers[-1]  # what is not asked for would be without gradients
         self.out_channels = tuple(channels[index] for index in out_indices)
         self.out_strides = tuple(STRIDES[index] for index in out_indices)
+        self.frozen_stages = frozen_stages
+        self.with_cp = with_cp  # MMPretrain's own would update BatchNorm twice
         self.train()  # freezes now, before an optimizer or DistributedDataParallel looks
 
-    def train(self, mode: bool = True) -> TFEfficientNet:
-        """Set the mode; frozen stages, and with ``norm_eval`` all BatchNorm, stay in evaluation."""
-        super().train(mode)
-        return self
+    def make_layer(self) -> None:
+        """Build the blocks; MMPretrain's code reads values, which the meta device has not."""
+        with torch.device('cpu'):
+            super().make_layer()
+        self.to(torch.get_default_device())
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Map an image batch ``(N, 3, H, W)`` to one map per entry of ``out_indices``."""
+        recompute = self.with_cp and is_training_on(self)
+        maps = []
+        for index, layer in enumerate(self.layers[: self.out_indices[-1] + 1]):
+            x = recomputed(layer, x) if recompute else layer(x)
+            if index in self.out_indices:
+                maps.append(x)
+        return tuple(maps)
+
+    def _frozen(self) -> list[nn.Module]:
+        return [] if self.frozen_stages < 0 else [*self.layers[: self.frozen_stages + FIRST_LAYER]]
