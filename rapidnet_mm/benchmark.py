@@ -15,7 +15,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.utils import import_modules_from_strings
 from rich.progress import track
 
-from .engine import BUILD_ERRORS, fast_layout
+from .engine import BUILD_ERRORS, tune_for_cpu
 from .errors import UserError
 
 
@@ -82,5 +82,5 @@ def _training_step(cfg: Config, batch: int, shape: tuple[int, int]) -> Callable[
         raise UserError(f'config: {type(error).__name__}: {error}') from error
     if torch.cuda.is_available():
         model.cuda()
-    fast_layout(model)
+    tune_for_cpu(model)
     return lambda: model.train_step(copy.deepcopy(data), optimizer)  # it changes what it gets

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import json
 import math
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +29,8 @@ from .hooks.checkpoint import latest_checkpoint, write_atomically
 from .options import merge_options
 
 VISUALIZATION_HOOKS = {'mmdet': 'DetVisualizationHook'}
+# Of glibc's mallopt: M_MMAP_MAX, M_TRIM_THRESHOLD and M_TOP_PAD (bytes).
+MALLOC_OPTIONS = {-4: 0, -1: 2**31 - 1, -2: 2**26}
 # How MM's classes say no to a value in a config.
 BUILD_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 
@@ -93,14 +97,23 @@ def build_runner(cfg: Config, *, launcher: str = 'none', mode: str = 'train') ->
     with named_config_errors():
         runner = CheckedRunner.from_cfg(cfg)
     _check_neck(runner.model.module if is_model_wrapper(runner.model) else runner.model)
-    fast_layout(runner.model)
+    tune_for_cpu(runner.model)
     return runner
 
 
-def fast_layout(model: torch.nn.Module) -> None:
-    """On the CPU, keep channels together in memory: faster convolutions, the same network."""
-    if not torch.cuda.is_available():
-        model.to(memory_format=torch.channels_last)
+def tune_for_cpu(model: torch.nn.Module) -> None:
+    """Without a GPU: a faster memory layout for the same network, and memory that is kept.
+
+    glibc hands every large block back to the kernel as soon as it is free, and a training step
+    spends a quarter of its time on getting the same blocks again. Elsewhere nothing is changed.
+    """
+    if torch.cuda.is_available():
+        return
+    model.to(memory_format=torch.channels_last)
+    mallopt = getattr(ctypes.CDLL(None), 'mallopt', None) if sys.platform == 'linux' else None
+    if mallopt is not None:
+        for option, value in MALLOC_OPTIONS.items():
+            mallopt(option, value)
 
 
 def is_first_process(launcher: str) -> bool:
@@ -275,7 +288,15 @@ class CheckedRunner(Runner):
     build_test_loop = _building('build_test_loop')
     build_optim_wrapper = _building('build_optim_wrapper')
     build_param_scheduler = _building('build_param_scheduler')
-    _init_model_weights = _building('_init_model_weights')
+
+    def _init_model_weights(self) -> None:
+        try:
+            _building('_init_model_weights')(self)
+        except OSError as error:  # MMEngine's own backbones, without a network
+            raise UserError(
+                f'init_cfg: the weights cannot be read ({error}); name a file in its checkpoint, '
+                'or start without (init_cfg=None)'
+            ) from error
 
     def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
         """Go on with a training.

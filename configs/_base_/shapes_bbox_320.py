@@ -22,7 +22,7 @@ test_pipeline = [
 ]
 
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=4,
     drop_last=True,
     batch_sampler=None,  # all images get the same shape
     dataset=dict(pipeline=train_pipeline),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -37,6 +38,13 @@ class PublishedWeights:
         super().init_weights()
         self.init_cfg = given
         for cfg in pretrained:
+            path = str(cfg.get('checkpoint'))
+            if '://' not in path and not Path(path).expanduser().exists():
+                raise UserError(
+                    f'init_cfg of {type(self).__name__}: {path} does not exist; put the ImageNet '
+                    'weights there, name another file in its checkpoint, or start without '
+                    '(init_cfg=None)'
+                )
             load_pretrained(self, **{key: value for key, value in cfg.items() if key != 'type'})
 
 
