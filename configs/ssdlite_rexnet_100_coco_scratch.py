@@ -6,7 +6,6 @@ _base_ = [
     '_base_/ssdlite.py',
     '_base_/coco_bbox_320.py',
     '_base_/schedule_ssdlite_scratch.py',
-    '_base_/runtime_iterations.py',
 ]
 
 maps = (768, 1280)  # the expansion inside the first stride-32 block, the last convolution
