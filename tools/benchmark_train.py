@@ -50,3 +50,7 @@ def main() -> None:
         f'{torch.get_num_threads()} threads, torch {torch.__version__}, median of {args.steps}'
     )
     print(text_table(['config', 'ms', 'images/s', 'speed against the first'], rows, title))
+
+
+if __name__ == '__main__':
+    cli.run(main)
