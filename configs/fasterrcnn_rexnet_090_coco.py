@@ -1,8 +1,9 @@
 # Faster R-CNN, ReXNet x0.9, COCO 2017, 1200x800, 1x (12 epochs, 8 GPUs x 2 images).
-# Published AP: 38.0, on an unpublished schedule;
+# Published AP: 38.0, on a schedule not known to us;
 # here all backbones share the 1x recipe.
 #     tools/dist_train.sh configs/fasterrcnn_rexnet_090_coco.py 8
-# The ImageNet weights are the authors' file, as it is; another place: --cfg-options
+# ImageNet weights of this width go to the checkpoint named below, in the authors' names or ours; we
+# know of none to download. Another place: --cfg-options
 #     model.backbone.init_cfg.checkpoint=FILE
 _base_ = [
     '_base_/fasterrcnn_fpn.py',

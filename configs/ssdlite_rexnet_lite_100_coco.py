@@ -1,7 +1,8 @@
 # SSDLite, ReXNet-lite x1.0, COCO 2017, 320x320, from ImageNet weights.
 # No published result; the schedule is that of the other SSDLite configs, see schedule_ssdlite.py.
 #     tools/dist_train.sh configs/ssdlite_rexnet_lite_100_coco.py 8
-# The ImageNet weights are the authors' file, as it is; another place: --cfg-options
+# ImageNet weights of this width go to the checkpoint named below, in the authors' names or ours; we
+# know of none to download. Another place: --cfg-options
 #     model.backbone.backbone.init_cfg.checkpoint=FILE
 _base_ = [
     '_base_/ssdlite.py',

@@ -12,10 +12,9 @@ import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
-from mmengine.utils import import_modules_from_strings
 from rich.progress import track
 
-from .engine import BUILD_ERRORS, tune_for_cpu
+from .engine import named_config_errors, tune_for_cpu
 from .errors import UserError
 
 
@@ -58,7 +57,8 @@ def training_speed(
     for round_number in track(range(steps + 1), 'steps'):
         for step, seconds in zip(trainings, times, strict=True):
             start = time.perf_counter()
-            step()
+            with named_config_errors():  # an image too small for the model, for instance
+                step()
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
             if round_number > 0:
@@ -69,17 +69,14 @@ def training_speed(
 def _training_step(cfg: Config, batch: int, shape: tuple[int, int]) -> Callable[[], Any]:
     if cfg.get('default_scope') != 'mmdet' or not cfg.get('optim_wrapper'):
         raise UserError('training speed is measured of MMDetection configs with an optim_wrapper')
-    import_modules_from_strings(**cfg.get('custom_imports', {}))
     init_default_scope('mmdet')
     from mmdet.testing import demo_mm_inputs  # after rapidnet_mm has seen to mmcv's operators
 
     with_mask = 'mask_head' in cfg.model.get('roi_head', {})
     data = demo_mm_inputs(batch, (3, *shape), num_classes=2, with_mask=with_mask)
-    try:
+    with named_config_errors():
         model = MODELS.build(cfg.model).train()
         optimizer = build_optim_wrapper(model, cfg.optim_wrapper)
-    except BUILD_ERRORS as error:
-        raise UserError(f'config: {type(error).__name__}: {error}') from error
     if torch.cuda.is_available():
         model.cuda()
     tune_for_cpu(model)

@@ -58,7 +58,8 @@ class Comparison(NamedTuple):
         return {
             'ours': self.ours,
             'printed': self.published.printed,
-            'published': float(self.published.value),
+            'derived': self.published.derived or None,
+            'compared_with': float(self.published.value),  # the printed number, or the derived one
             'difference': float(self.difference),
             'tolerance': float(self.published.allowed),
             'within': self.within,

@@ -104,8 +104,8 @@ def build_runner(cfg: Config, *, launcher: str = 'none', mode: str = 'train') ->
 def tune_for_cpu(model: torch.nn.Module) -> None:
     """Without a GPU: a faster memory layout for the same network, and memory that is kept.
 
-    glibc hands every large block back to the kernel as soon as it is free, and a training step
-    spends a quarter of its time on getting the same blocks again. Elsewhere nothing is changed.
+    glibc hands every large block back to the kernel as soon as it is free, and training spends much
+    of its time on getting the same blocks again. The process keeps what it needed at its peak.
     """
     if torch.cuda.is_available():
         return

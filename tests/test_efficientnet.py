@@ -134,3 +134,9 @@ def test_a_file_of_another_variant_is_named(arch, file):
 def test_an_unknown_variant_is_refused_with_those_that_exist():
     with pytest.raises(UserError, match=r"no arch 'b9'; choose one of \['b0', 'b1', 'b2'\]"):
         TFEfficientNet('b9')
+
+
+def test_another_norm_keeps_the_epsilon_of_the_published_models():
+    for norm_cfg in (dict(type='SyncBN'), dict(type='BN', momentum=0.01)):
+        assert TFEfficientNet('b0', norm_cfg=norm_cfg).layers[0].bn.eps == 1e-3
+    assert TFEfficientNet('b0', norm_cfg=dict(type='BN', eps=1e-5)).layers[0].bn.eps == 1e-5

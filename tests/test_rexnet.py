@@ -142,6 +142,7 @@ def test_an_activation_that_does_not_exist_is_refused_with_those_that_do(family)
     line = refusal(lambda: family(act_cfg=dict(type='Swoosh')))
     assert_says(line, "no type 'Swoosh'", 'ELU', 'LeakyReLU', 'ReLU6', 'SiLU', 'Softplus')
     assert_says(refusal(lambda: family(act_cfg={})), 'no type None')
+    assert_says(refusal(lambda: family(act_cfg='ReLU6')), "act_cfg='ReLU6' must be a dict")
     wrong = dict(type='LeakyReLU', slope=0.1)
     assert_says(refusal(lambda: family(act_cfg=wrong)), 'LeakyReLU has no argument slope')
 
@@ -153,7 +154,7 @@ def test_arguments_of_an_activation_reach_it():
 
 @pytest.mark.parametrize('family', [ReXNet, ReXNetLite])
 @pytest.mark.parametrize(
-    'width', [0, -1, 1e-9, 'abc', None, True, float('inf'), float('nan'), [1.0]], ids=str
+    'width', [0, -1, 1e-9, 1e9, 'abc', None, True, float('inf'), float('nan'), [1.0]], ids=str
 )
 def test_impossible_widths_are_refused_in_one_line(family, width):
     line = refusal(family, width)

@@ -187,3 +187,9 @@ def test_weights_are_those_of_the_backbone(tmp_path):
     model.init_weights()
     for key, value in model.backbone.state_dict().items():
         assert value.equal(source.state_dict()[key]), key
+
+
+@pytest.mark.parametrize('taps', [[], 'stages.3.0'])
+def test_taps_that_are_no_list_of_names_are_refused(taps):
+    with pytest.raises(UserError, match='must be a list of names'):
+        TappedBackbone(dict(type='ReXNetPlain'), taps)

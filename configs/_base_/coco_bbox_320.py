@@ -33,7 +33,7 @@ test_pipeline = [
 train_dataloader = dict(
     batch_size=32,  # per GPU; 8 GPUs make the recipe's 256
     num_workers=8,
-    sampler=dict(_delete_=True, type='InfiniteSampler', shuffle=True),
+    sampler=dict(type='InfiniteSampler', shuffle=True),
     batch_sampler=None,  # all images get the same shape
     dataset=dict(pipeline=train_pipeline),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import partial
 
@@ -29,6 +29,12 @@ ACTIVATIONS = {
 }
 
 
+def _arguments(name: str, cfg: object, example: str) -> dict:
+    if not isinstance(cfg, Mapping):
+        raise UserError(f"{name}={cfg!r} must be a dict, such as dict(type='{example}')")
+    return dict(cfg)
+
+
 def build_norm(norm_cfg: dict, channels: int) -> nn.Module:
     """Build the normalisation layer that a config asks for.
 
@@ -40,7 +46,7 @@ def build_norm(norm_cfg: dict, channels: int) -> nn.Module:
     Raises:
         UserError: ``type`` is neither one of ``NORMS`` nor registered as a model.
     """
-    args = dict(norm_cfg)
+    args = _arguments('norm_cfg', norm_cfg, 'BN')
     kind = args.pop('type', 'BN')
     requires_grad = args.pop('requires_grad', True)
     layer = NORMS.get(kind) or MODELS.get(kind)
@@ -58,7 +64,7 @@ def activation(act_cfg: dict) -> Callable[[], nn.Module]:
     Raises:
         UserError: ``type`` is not one of ``ACTIVATIONS``, or does not take the arguments.
     """
-    args = dict(act_cfg)
+    args = _arguments('act_cfg', act_cfg, 'SiLU')
     kind = args.pop('type', None)
     if kind not in ACTIVATIONS:
         raise UserError(f'act_cfg has no type {kind!r}; choose one of {sorted(ACTIVATIONS)}')

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -20,6 +19,7 @@ from .layers import DEFAULT_NORM, ConvNormAct, DropPath, activation, build_norm
 WIDTHS = (0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 2.0, 2.2, 3.0)
 LITE_WIDTHS = (1.0, 1.3, 1.5, 2.0)
 MIN_WIDTH = 0.001  # below it the last convolution has no channel left
+MAX_WIDTH = 20  # above it the network has more than a billion parameters
 DEPTHS = (1, 2, 2, 3, 3, 5)  # blocks per group
 GROUP_STRIDES = (1, 2, 2, 2, 1, 2)  # of the first block of a group
 BLOCK_STRIDES = tuple(
@@ -190,9 +190,10 @@ class _ReXNet(Backbone):
 
 def _checked_width(name: str, width_mult: float) -> float:
     number = isinstance(width_mult, int | float) and not isinstance(width_mult, bool)
-    if not number or not MIN_WIDTH <= width_mult < math.inf:
+    if not number or not MIN_WIDTH <= width_mult <= MAX_WIDTH:
         raise UserError(
-            f'{name}: width_mult={width_mult!r} must be a number from {MIN_WIDTH}, such as 1.0'
+            f'{name}: width_mult={width_mult!r} must be a number from {MIN_WIDTH} to '
+            f'{MAX_WIDTH}, such as 1.0'
         )
     return width_mult
 

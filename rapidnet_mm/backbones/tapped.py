@@ -33,12 +33,14 @@ class TappedBackbone(BaseModule):
     Shape: ``(N, 3, H, W) ->`` a tuple of ``(N, C, H / stride, W / stride)``, one per tap.
 
     Raises:
-        UserError: there is no module of that name.
+        UserError: no taps, or there is no module of that name.
     """
 
     def __init__(self, backbone: dict, taps: Sequence[str]):
         super().__init__()
         self.backbone = MODELS.build(backbone)
+        if isinstance(taps, str) or not taps:
+            raise UserError(f'TappedBackbone: taps={taps!r} must be a list of names of modules')
         self.taps = tuple(taps)
         self._maps: dict[str, Tensor] | None = None
         modules = dict(self.backbone.named_modules())
@@ -47,7 +49,7 @@ class TappedBackbone(BaseModule):
                 near = difflib.get_close_matches(tap, modules, n=1, cutoff=0)
                 raise UserError(
                     f'{type(self.backbone).__name__} has no module {tap!r} to tap; '
-                    f'the nearest is {near[0]!r}'
+                    f'the nearest is {near[0]!r} (what out_indices leaves out may not be built)'
                 )
             modules[tap].register_forward_hook(partial(self._keep, tap))
 

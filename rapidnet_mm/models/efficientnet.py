@@ -24,7 +24,8 @@ class TFEfficientNet(PublishedWeights, Freezing, EfficientNet):
     """MMPretrain's EfficientNet under the contract of this package's backbones.
 
     "Same" padding and a BatchNorm epsilon of 1e-3, as in the published models: equal to timm's
-    ``tf_efficientnet_*``, whose files (Noisy Student and others) go in as they are.
+    ``tf_efficientnet_*``, whose files (Noisy Student and others) go in as they are. Those of timm's
+    ``efficientnet_*`` have the same names but were trained with other padding: do not use them.
 
     Args:
         arch: 'b0', 'b1' or 'b2'.
@@ -32,7 +33,7 @@ class TFEfficientNet(PublishedWeights, Freezing, EfficientNet):
         out_indices: 0..3 are strides 4, 8, 16, 32, and 4 is the last 1x1 convolution,
             which is only built when it is asked for.
         frozen_stages: -1 freezes nothing, 0 the stem, ``k`` the stem and the first ``k`` stages.
-        norm_cfg: normalisation layers.
+        norm_cfg: normalisation layers; the epsilon stays 1e-3 unless it is given here.
         norm_eval: normalise with the running statistics while training.
         with_cp: recompute blocks in the backward pass.
         init_cfg: initialisation, Kaiming normal by default; or ``Pretrained`` and a file.
@@ -65,7 +66,7 @@ class TFEfficientNet(PublishedWeights, Freezing, EfficientNet):
             arch=arch,
             drop_path_rate=drop_path_rate,
             out_indices=[index + FIRST_LAYER for index in out_indices],
-            norm_cfg=norm_cfg,
+            norm_cfg={**TF_NORM, **norm_cfg},
             norm_eval=norm_eval,
             init_cfg=init_cfg or DEFAULT_INIT,
         )
