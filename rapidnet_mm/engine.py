@@ -174,14 +174,13 @@ def use_tensorboard(cfg: Config) -> None:
     cfg.visualizer.vis_backends.append(dict(type='TensorboardVisBackend'))
 
 
-def write_metrics(metrics: Mapping[str, float], path: str | Path) -> Path:
-    """Write results as json; a value that is not a number becomes null.
+def write_metrics(metrics: Mapping[str, Any], path: str | Path) -> Path:
+    """Write results, which may be nested, as json; a value that is not a number becomes null.
 
     Raises:
         UserError: the file cannot be written.
     """
-    values = {name: _number(value) for name, value in metrics.items()}
-    write_output((json.dumps(values, indent=2) + '\n').encode(), path)
+    write_output((json.dumps(_number(metrics), indent=2) + '\n').encode(), path)
     return Path(path)
 
 
@@ -197,7 +196,9 @@ def write_output(data: bytes, path: str | Path) -> None:
         raise UserError(f'{path} cannot be written: {error.strerror}') from error
 
 
-def _number(value: Any) -> float | str | None:
+def _number(value: Any) -> dict | float | str | None:
+    if isinstance(value, Mapping):
+        return {name: _number(inner) for name, inner in value.items()}
     try:
         value = float(value)
     except (TypeError, ValueError):
@@ -269,6 +270,13 @@ class CheckedRunner(Runner):
     build_optim_wrapper = _building('build_optim_wrapper')
     build_param_scheduler = _building('build_param_scheduler')
     _init_model_weights = _building('_init_model_weights')
+
+    def test(self) -> dict[str, Any]:
+        """Measure; beside the metrics come the ``details`` that some keep out of the log."""
+        metrics = super().test()
+        for metric in self.test_evaluator.metrics:
+            metrics |= getattr(metric, 'details', {})
+        return metrics
 
     def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
         """Go on with a training.
