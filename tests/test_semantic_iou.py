@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from rapidnet_mm import UserError
-from rapidnet_mm.engine import write_metrics
 from rapidnet_mm.evaluation import SemanticIoU
+from rapidnet_mm.outputs import write_metrics
 
 CLASSES = ('sky', 'road', 'tree', 'unicorn', 'car')
 ABSENT, IGNORED = 3, 255

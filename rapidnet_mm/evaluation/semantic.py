@@ -134,9 +134,10 @@ class SemanticIoU(BaseMetric):
         }
         if is_main_process():
             rows = [['-' if value != value else value for value in row] for row in rows]
-            tables = (
-                text_table(['class', 'IoU', 'Acc'], rows, 'from 0 to 1; - where a class is absent'),
+            parts = (
+                'IoU and accuracy (Acc), from 0 to 1; - where a class does not occur',
+                text_table(['class', 'IoU', 'Acc'], rows),
                 text_table(found, [found.values()]),
             )
-            MMLogger.get_current_instance().info('\n' + '\n'.join(tables))
+            MMLogger.get_current_instance().info('\n' + '\n'.join(parts))
         return found
