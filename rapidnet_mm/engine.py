@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -175,6 +176,8 @@ def use_tta(cfg: Config) -> None:
     missing = [key for key in ('tta_pipeline', 'tta_model') if not cfg.get(key)]
     if missing:
         raise UserError(f'--tta: the config has no {" and no ".join(missing)}')
+    # Merged label maps come without a channel, and MMEngine warns as it puts one back.
+    warnings.filterwarnings('ignore', 'The shape of value will convert')
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
     cfg.model = dict(**cfg.tta_model, module=cfg.model)
 

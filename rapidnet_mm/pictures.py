@@ -16,7 +16,7 @@ Colour = tuple[int, int, int]  # RGB, 0 to 255
 
 OPACITY = 0.75  # of the colours: the image still shows where things are
 GAP = 6  # px between panels
-UNLABELLED: Colour = (90, 90, 90)
+UNLABELLED: Colour = (30, 30, 30)
 FONT_SIZES = 13, 30  # px, the least that is readable and the largest
 GOLDEN = 0.618034  # steps round the circle of hues that never come close to each other again
 
@@ -40,7 +40,7 @@ def palette_of(meta: Mapping[str, Any]) -> list[Colour]:
 
 
 def paint(image: np.ndarray, labels: np.ndarray, palette: Sequence[Colour]) -> np.ndarray:
-    """Colour an image by its labels; pixels whose label is no class turn dark grey.
+    """Colour an image by its labels; pixels whose label is no class turn nearly black.
 
     Shape: image ``(H, W, 3)`` uint8 RGB, labels ``(H, W)`` integers -> ``(H, W, 3)`` uint8 RGB.
     """

@@ -283,11 +283,19 @@ def test_class_names_are_those_of_the_config_or_of_the_type(root):
             dict(type='ADE20KDataset', metainfo=dict(classes=('unicorn',))),
             "classes of your own set type='BaseSegDataset'",
         ),
+        (
+            dict(metainfo=dict(classes=CLASSES, palette=[(1, 2, 3)])),
+            'metainfo.palette has not as many colours as there are metainfo.classes; give one',
+        ),
         (dict(suffix='.jpg'), "unexpected keyword argument 'suffix'"),
     ],
 )
 def test_classes_and_arguments_that_do_not_fit_are_a_line(root, changes, said):
     assert_says(refusal(check_semantic, dataset(root, **changes), WHERE), WHERE, said)
+
+
+def test_any_colours_will_do(root):
+    check_semantic(dataset(root, metainfo=dict(classes=CLASSES, palette=[])), WHERE)
 
 
 def test_some_classes_of_a_known_data_set_may_be_used_alone(root):

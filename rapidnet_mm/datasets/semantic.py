@@ -107,6 +107,9 @@ def _unloaded(dataset: Mapping[str, Any]) -> BaseSegDataset:
         if 'not a subset' in reason:
             reason = f'metainfo.classes are not among those of {kind.__name__}'
             advice = "; for classes of your own set type='BaseSegDataset'"
+        if 'palette' in reason:
+            reason = 'metainfo.palette has not as many colours as there are metainfo.classes'
+            advice = '; give one for each, or metainfo.palette=[] for any'
         raise UserError(f'the data set cannot be built: {reason:.200}{advice}') from error
     classes = source.metainfo.get('classes')
     if not classes or isinstance(classes, str):
