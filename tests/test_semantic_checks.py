@@ -176,6 +176,12 @@ def test_missing_folders_come_with_the_way_out(root, tmp_path):
     assert_says(line, 'ann_file', 'train.txt does not exist; it lists names')
 
 
+def test_types_that_only_assert_their_folders_are_a_line_too(tmp_path):
+    root = tmp_path / 'none'
+    stare = dict(type='STAREDataset', data_root=str(root), data_prefix=dict(img_path='pictures'))
+    assert_says(refusal(check_semantic, stare, WHERE), WHERE, f'{root} has no pictures')
+
+
 def test_wrong_suffixes_and_empty_folders_are_told_from_missing_files(root):
     line = refusal(check_semantic, dataset(root, img_suffix='.png'), WHERE)
     assert_says(line, f'no images *.png in {root}/images/train', '5 other files such as a.jpg')

@@ -110,6 +110,10 @@ def _unloaded(dataset: Mapping[str, Any]) -> BaseSegDataset:
         if 'palette' in reason:
             reason = 'metainfo.palette has not as many colours as there are metainfo.classes'
             advice = '; give one for each, or metainfo.palette=[] for any'
+        if not reason:  # some types look for their folders at once, and only assert
+            folders = ', '.join(map(str, dict(dataset.get('data_prefix') or {}).values()))
+            reason = f'{dataset.get("data_root") or "."} has no {folders or "images"}'
+            advice = '; set data_root and data_prefix'
         raise UserError(f'the data set cannot be built: {reason:.200}{advice}') from error
     classes = source.metainfo.get('classes')
     if not classes or isinstance(classes, str):
