@@ -143,6 +143,12 @@ def test_labels_that_cannot_be_counted_are_refused(truth, found, message):
     assert '\n' not in str(error.value)
 
 
+def test_images_without_labels_cannot_be_scored():
+    unlabelled = {'pred_sem_seg': {'data': torch.zeros(1, 3, 3)}}
+    with pytest.raises(UserError, match='needs LoadAnnotations'):
+        metric().process(None, [unlabelled])
+
+
 WORKER = """
 import json, sys
 import numpy as np, torch

@@ -104,6 +104,11 @@ class SemanticIoU(BaseMetric):
         """Count the pixels of one batch."""
         classes = len(self.dataset_meta['classes'])
         for sample in data_samples:
+            if 'gt_sem_seg' not in sample:
+                raise UserError(
+                    'SemanticIoU: an image comes without its labels; the test pipeline needs '
+                    'LoadAnnotations'
+                )
             truth, found = (sample[key]['data'] for key in ('gt_sem_seg', 'pred_sem_seg'))
             self._total = self._total + self._latest
             counts = confusion(truth.to(found.device), found, classes, self.ignore_index)
