@@ -3,7 +3,7 @@
 #     python tools/make_shapes.py && python tools/train.py configs/semfpn_rapidnet_ti_shapes.py
 _base_ = ['_base_/semfpn.py', '_base_/shapes_semantic.py', '_base_/schedule_40k.py']
 
-iterations = 400
+iterations = 600
 width = 128  # half of the usual 256: small scenes, seven classes
 model = dict(
     # From scratch in minutes: the published 1e-5 would keep the blocks switched off too long.
@@ -12,7 +12,7 @@ model = dict(
     decode_head=dict(in_channels=[width] * 4, channels=width // 2, num_classes=7),
 )
 train_cfg = dict(max_iters=iterations, val_interval=iterations // 2)
-optim_wrapper = dict(optimizer=dict(lr=1e-3), clip_grad=dict(max_norm=10, norm_type=2))
+optim_wrapper = dict(optimizer=dict(lr=2e-3), clip_grad=dict(max_norm=10, norm_type=2))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
     dict(type='PolyLR', power=0.9, eta_min=0.0, by_epoch=False, begin=50, end=iterations),
