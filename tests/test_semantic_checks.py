@@ -273,6 +273,15 @@ def test_the_head_has_as_many_classes_as_the_data(root):
     assert_says(line, 'model.decode_head.num_classes is 150', 'has 3 classes')
 
 
+def test_a_loss_weighs_each_class(root):
+    cfg = config(root)
+    cfg.model.decode_head.loss_decode = [dict(type='CrossEntropyLoss', class_weight=[1.0, 2.0])]
+    line = refusal(check_data, cfg)
+    assert_says(line, 'model.decode_head.loss_decode.0.class_weight has 2', 'has 3 classes')
+    cfg.model.decode_head.loss_decode[0].class_weight = [1.0, 2.0, 1.0]
+    check_data(cfg)
+
+
 def test_class_names_are_those_of_the_config_or_of_the_type(root):
     assert class_names(dataset(root)) == CLASSES
     assert len(class_names(dict(type='mmseg.ADE20KDataset'))) == 150
