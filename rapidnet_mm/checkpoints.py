@@ -1,13 +1,13 @@
 """Published weights into our models: safe reading, translated names, nothing left out in silence.
 
-A file is recognised by its keys. A family is added by adding its table to ``NAME_TABLES``.
+A file is recognised by its keys, with the tables of :mod:`rapidnet_mm.name_tables`.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlparse
@@ -19,91 +19,10 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 from .errors import UserError
+from .name_tables import NAME_TABLES, NameTable
 
 # Where files keep their weights; averaged weights are what the papers measured, so they come first.
 WRAPPERS = ('state_dict_ema', 'model_ema', 'state_dict', 'model')
-
-
-class NameTable:
-    """Translates one published implementation's parameter names to ours and back.
-
-    Args:
-        pairs: (published, ours) prefixes; ``#`` stands for a number, the same on both sides.
-        dropped: published prefixes left out on purpose, such as classifier heads.
-    """
-
-    def __init__(self, pairs: Iterable[tuple[str, str]], dropped: tuple[str, ...] = ()):
-        pairs = list(pairs)
-        self.dropped = dropped
-        self._to_ours = [_rule(published, ours) for published, ours in pairs]
-        self._to_published = [_rule(ours, published) for published, ours in pairs]
-
-    def to_ours(self, key: str) -> str | None:
-        """Our name of a published key, None if it is not in the table."""
-        return _translate(key, self._to_ours)
-
-    def to_published(self, key: str) -> str | None:
-        """The published name of our key, None if it is not in the table."""
-        return _translate(key, self._to_published)
-
-    def recognises(self, keys: Iterable[str]) -> bool:
-        """Whether all keys but the dropped ones are in the table."""
-        wanted = [key for key in keys if not key.startswith(self.dropped)]
-        return bool(wanted) and all(self.to_ours(key) is not None for key in wanted)
-
-
-def _rule(source: str, target: str) -> tuple[re.Pattern[str], str]:
-    groups = iter(range(1, 10))
-    target = re.sub('#', lambda _: rf'\g<{next(groups)}>', target)
-    return re.compile('^' + re.escape(source).replace(r'\#', r'(\d+)') + r'(?=\.|$)'), target
-
-
-def _translate(key: str, rules: list[tuple[re.Pattern[str], str]]) -> str | None:
-    for pattern, target in rules:
-        if pattern.match(key):
-            return pattern.sub(target, key)
-    return None
-
-
-def _block(published: str, ours: str) -> tuple[str, str]:
-    return f'backbone.#.#.{published}', f'stages.#.#.{ours}'
-
-
-RAPIDNET = NameTable(
-    [
-        ('stem.stem.0', 'stem.0.conv'),
-        ('stem.stem.1', 'stem.0.norm'),
-        ('stem.stem.3', 'stem.1.conv'),
-        ('stem.stem.4', 'stem.1.norm'),
-        _block('conv.0', 'conv'),
-        _block('conv.1', 'norm'),
-        _block('layer_scale_1', 'mixer.scale'),
-        _block('layer_scale_2', 'ffn.scale'),
-        _block('dws.pw1', 'mixer.branch.expand.conv'),
-        _block('dws.norm1', 'mixer.branch.expand.norm'),
-        _block('dws.dw', 'mixer.branch.depthwise.conv'),
-        _block('dws.norm2', 'mixer.branch.depthwise.norm'),
-        _block('dws.pw2', 'mixer.branch.project.conv'),
-        _block('dws.norm3', 'mixer.branch.project.norm'),
-        _block('mixer.cpe.pe', 'mixer.branch.encoding.conv'),
-        _block('mixer.fc1.0', 'mixer.branch.fc1.conv'),
-        _block('mixer.fc1.1', 'mixer.branch.fc1.norm'),
-        _block('mixer.graph_conv.nn.0', 'mixer.branch.branches.0.conv'),
-        _block('mixer.graph_conv.nn.1', 'mixer.branch.branches.0.norm'),
-        _block('mixer.graph_conv.nn_2.0', 'mixer.branch.branches.1.conv'),
-        _block('mixer.graph_conv.nn_2.1', 'mixer.branch.branches.1.norm'),
-        _block('mixer.fc2.0', 'mixer.branch.fc2.conv'),
-        _block('mixer.fc2.1', 'mixer.branch.fc2.norm'),
-        _block('ffn.conv.conv', 'ffn.branch.depthwise.conv'),
-        _block('ffn.norm1', 'ffn.branch.depthwise.norm'),
-        _block('ffn.fc1', 'ffn.branch.expand.conv'),
-        _block('ffn.norm2', 'ffn.branch.expand.norm'),
-        _block('ffn.fc2', 'ffn.branch.project.conv'),
-        _block('ffn.norm3', 'ffn.branch.project.norm'),
-    ],
-    dropped=('prediction.', 'head.', 'dist_head.'),
-)
-NAME_TABLES = {'RapidNet': RAPIDNET}
 
 
 def _history_method(owner: type, name: str) -> Any:
@@ -217,23 +136,27 @@ def to_ours(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
     Understands a bare backbone or classifier, and a whole model with a backbone under
     ``backbone.``; our own names stay as they are.
     """
-    inside = any(key.startswith('backbone.stem.') for key in state)
-    prefix = 'backbone.' if inside else ''
-    keys = [key.removeprefix(prefix) for key in state if key.startswith(prefix)]
-    for table in NAME_TABLES.values():
-        if not table.recognises(keys):
-            continue
-        ours, dropped = {}, []
-        for key, value in state.items():
-            name = table.to_ours(key.removeprefix(prefix)) if key.startswith(prefix) else None
-            if name is not None:
-                ours[prefix + name] = value
-            elif inside:  # necks and heads keep their names
-                ours[key] = value
-            else:
-                dropped.append(key)
-        return ours, dropped
+    for prefix in ('', 'backbone.'):
+        keys = [key.removeprefix(prefix) for key in state if key.startswith(prefix)]
+        for table in NAME_TABLES.values():
+            if table.recognises(keys):
+                return _translated(state, table, prefix)
     return dict(state), []
+
+
+def _translated(
+    state: Mapping[str, Tensor], table: NameTable, prefix: str
+) -> tuple[dict[str, Tensor], list[str]]:
+    ours, dropped = {}, []
+    for key, value in state.items():
+        name = table.to_ours(key.removeprefix(prefix)) if key.startswith(prefix) else None
+        if name is not None:
+            ours[prefix + name] = value
+        elif prefix:  # necks and heads keep their names
+            ours[key] = value
+        else:
+            dropped.append(key)
+    return ours, dropped
 
 
 class Coverage(NamedTuple):
@@ -309,8 +232,8 @@ def load_pretrained(
         UserError: a file that cannot be read, or does not fill the backbone.
     """
     state, dropped = to_ours(weights_of(read_checkpoint(checkpoint, map_location), checkpoint))
-    if prefix is None and any(key.startswith('backbone.stem.') for key in state):
-        prefix = 'backbone'
+    if prefix is None:
+        prefix = _prefix_of(backbone, state)
     if prefix:
         prefix = prefix.rstrip('.') + '.'
         dropped += [key for key in state if not key.startswith(prefix)]
@@ -326,6 +249,13 @@ def load_pretrained(
         raise UserError(f'{told}; set allow_partial=True in init_cfg if that is meant')
     print_log(told, logger='current')
     return coverage
+
+
+def _prefix_of(backbone: nn.Module, state: Mapping[str, Tensor]) -> str:
+    """Where in the state the backbone lies: at the top, in a model, or tapped in a model."""
+    own = backbone.state_dict()
+    prefixes = ('', 'backbone.', 'backbone.backbone.')
+    return max(prefixes, key=lambda prefix: sum(prefix + key in state for key in own))
 
 
 def _refuse_other_variant(backbone: nn.Module, state: Mapping[str, Tensor], source: str) -> None:

@@ -58,6 +58,14 @@ def score(text: str) -> float:
     return value
 
 
+def positive(text: str) -> int:
+    """A count of at least one, for argparse."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f'{text} is not positive')
+    return value
+
+
 def common_parser(description: str) -> argparse.ArgumentParser:
     """A parser with what train.py and test.py both take."""
     parser = argparse.ArgumentParser(description=description)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +27,8 @@ from .hooks.checkpoint import latest_checkpoint
 from .options import merge_options
 from .outputs import writable_folder
 
+# Of glibc's mallopt: M_MMAP_MAX, M_TRIM_THRESHOLD and M_TOP_PAD (bytes).
+MALLOC_OPTIONS = {-4: 0, -1: 2**31 - 1, -2: 2**26}
 # How MM's classes say no to a value in a config.
 BUILD_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 
@@ -88,10 +92,26 @@ def build_runner(cfg: Config, *, launcher: str = 'none', mode: str = 'train') ->
             cfg.pop(key, None)
         for key in ('val_dataloader', 'val_cfg', 'val_evaluator'):
             cfg.pop(key, None)
-    with _named_config_errors():
+    with named_config_errors():
         runner = CheckedRunner.from_cfg(cfg)
     _check_neck(_unwrapped(runner.model))
+    tune_for_cpu(runner.model)
     return runner
+
+
+def tune_for_cpu(model: torch.nn.Module) -> None:
+    """Without a GPU: a faster memory layout for the same network, and memory that is kept.
+
+    glibc hands every large block back to the kernel as soon as it is free, and a training step
+    spends a quarter of its time on getting the same blocks again. Elsewhere nothing is changed.
+    """
+    if torch.cuda.is_available():
+        return
+    model.to(memory_format=torch.channels_last)
+    mallopt = getattr(ctypes.CDLL(None), 'mallopt', None) if sys.platform == 'linux' else None
+    if mallopt is not None:
+        for option, value in MALLOC_OPTIONS.items():
+            mallopt(option, value)
 
 
 def is_first_process(launcher: str) -> bool:
@@ -194,7 +214,7 @@ def use_tensorboard(cfg: Config) -> None:
 
 
 @contextmanager
-def _named_config_errors() -> Iterator[None]:
+def named_config_errors() -> Iterator[None]:
     """Building from a config fails in the ways of whatever is built; here they become a line."""
     try:
         yield
@@ -213,7 +233,7 @@ def _building(name: str) -> Callable:
     """The runner's method of that name, whose failures are the config's."""
 
     def method(self: Runner, *args: Any, **kwargs: Any) -> Any:
-        with _named_config_errors():
+        with named_config_errors():
             return getattr(Runner, name)(self, *args, **kwargs)
 
     return method
@@ -227,7 +247,15 @@ class CheckedRunner(Runner):
     build_test_loop = _building('build_test_loop')
     build_optim_wrapper = _building('build_optim_wrapper')
     build_param_scheduler = _building('build_param_scheduler')
-    _init_model_weights = _building('_init_model_weights')
+
+    def _init_model_weights(self) -> None:
+        try:
+            _building('_init_model_weights')(self)
+        except OSError as error:  # MMEngine's own backbones, without a network
+            raise UserError(
+                f'init_cfg: the weights cannot be read ({error}); name a file in its checkpoint, '
+                'or start without (init_cfg=None)'
+            ) from error
 
     def test(self) -> dict[str, Any]:
         """Measure; beside the metrics come the ``details`` that some keep out of the log."""

@@ -11,6 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn import functional as F
+
+from rapidnet_mm.backbones import TappedBackbone
+from rapidnet_mm.checkpoints import to_ours
 
 DATA = Path(__file__).parent / 'data'
 
@@ -50,6 +54,30 @@ def published_state(model, table):
     names = {table.to_published(key): value.shape for key, value in model.state_dict().items()}
     assert None not in names, 'a parameter of ours is missing in the name table'
     return {name: fill(name, tuple(shape)) for name, shape in names.items()}
+
+
+def rexnet_outputs(family, state, image):
+    """Every map that was recorded of a ReXNet, and the logits, from its published weights."""
+    config = dict(type=family, out_indices=(0, 1, 2, 3, 4))
+    model = TappedBackbone(config, taps=['stages.3.0.expand']).double().eval()
+    model.backbone.load_state_dict(to_ours(state)[0])
+    names = ('block2', 'block4', 'block10', 'block15', 'penultimate_s32')
+    maps = dict(zip(names, model.backbone(image), strict=True))
+    return maps | {
+        'expand_s16': model(image)[0],
+        'logits': _rexnet_classifier(maps['penultimate_s32'], state),
+    }
+
+
+def _rexnet_classifier(x, state):
+    def convolved(x, name):
+        return F.conv2d(x, state[f'output.{name}.weight'], state[f'output.{name}.bias'])
+
+    x = x.mean((2, 3), keepdim=True)
+    if 'output.4.weight' not in state:
+        return convolved(x, 1).flatten(1)
+    norm = [state[f'output.1.{part}'] for part in ('running_mean', 'running_var', 'weight', 'bias')]
+    return convolved(F.relu6(F.batch_norm(convolved(x, 0), *norm)), 4).flatten(1)  # ReXNet-lite
 
 
 def assert_equals_recorded(output, expected, rtol=1e-9):

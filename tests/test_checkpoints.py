@@ -12,14 +12,13 @@ from torch import nn
 from rapidnet_mm import UserError
 from rapidnet_mm.backbones.rapidnet import ARCHS, RapidNet
 from rapidnet_mm.checkpoints import (
-    NAME_TABLES,
-    RAPIDNET,
     fill_model,
     load_pretrained,
     read_checkpoint,
     to_ours,
     weights_of,
 )
+from rapidnet_mm.name_tables import NAME_TABLES, RAPIDNET
 
 HEADS = {'prediction.1.weight': torch.zeros(4, 2, 1, 1), 'head.weight': torch.zeros(10, 4)}
 

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import urllib.error
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from mmengine.config import Config
 
 from rapidnet_mm import UserError, engine
+from rapidnet_mm.backbones import RapidNet
 from rapidnet_mm.outputs import write_metrics
 
 CONFIG = str(Path(__file__).parents[1] / 'configs/maskrcnn_rapidnet_ti_shapes.py')
@@ -92,6 +94,37 @@ def test_impossible_values_are_a_line_when_they_are_used(options, shapes, tmp_pa
     with pytest.raises(UserError) as error:
         engine.build_runner(shapes_config(shapes, tmp_path, **options)).train()
     assert '\n' not in str(error.value)
+
+
+def test_weights_that_are_not_there_are_named_with_what_to_do(shapes, tmp_path):
+    options = dict(model__backbone__init_cfg=dict(type='Pretrained', checkpoint='no/file.pth'))
+    with pytest.raises(UserError, match=r'RapidNet: no/file\.pth does not exist; .*init_cfg=None'):
+        engine.build_runner(shapes_config(shapes, tmp_path, **options)).train()
+
+
+def test_weights_that_cannot_be_fetched_are_a_line(shapes, tmp_path, monkeypatch):
+    def unreachable(_):
+        raise urllib.error.URLError('Name or service not known')
+
+    runner = engine.build_runner(shapes_config(shapes, tmp_path))
+    monkeypatch.setattr(type(runner.model), 'init_weights', unreachable)
+    with pytest.raises(UserError, match=r'cannot be read \(.*not known.*name a file') as error:
+        runner.train()
+    assert '\n' not in str(error.value)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='what happens without a GPU')
+def test_on_the_cpu_convolutions_run_channels_last_with_the_same_result(shapes, tmp_path):
+    torch.manual_seed(0)
+    plain = RapidNet('ti').eval()
+    image = torch.randn(1, 3, 64, 96)
+    expected = plain(image)
+    engine.tune_for_cpu(plain)
+    for ours, theirs in zip(plain(image), expected, strict=True):
+        assert ours.is_contiguous(memory_format=torch.channels_last)
+        torch.testing.assert_close(ours, theirs)
+    kernel = engine.build_runner(shapes_config(shapes, tmp_path)).model.backbone.stem[0].conv
+    assert kernel.weight.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize('mode', ['train', 'test'])

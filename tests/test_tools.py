@@ -217,7 +217,22 @@ def test_a_killed_training_resumes_from_the_last_whole_checkpoint(trained):
     assert re.findall(r'Epoch\(train\) \[(\d)\]\[1/', output) == ['3', '4']
 
 
-@pytest.mark.parametrize('script', ['train.py', 'test.py', 'infer.py'])
+def test_the_training_benchmark_compares_two_detectors_in_one_run(tmp_path):
+    other = CONFIG.replace('maskrcnn_rapidnet_ti', 'ssdlite_rexnet_100')
+    options = ['--batch', '2', '--shape', '64', '96', '--steps', '2']
+    output = succeeded(tool('benchmark_train.py', CONFIG, other, *options, cwd=tmp_path))
+    assert '2 images of 64x96' in output
+    rows = [line.split('|')[1:-1] for line in output.splitlines() if '_shapes.py' in line]
+    assert [row[0].strip() for row in rows] == [CONFIG, other]
+    (first, rate, ratio), (second, _, other_ratio) = [[float(v) for v in row[1:]] for row in rows]
+    assert rate == pytest.approx(2000 / first, rel=0.02)
+    assert ratio == 1
+    assert other_ratio == pytest.approx(first / second, rel=0.02, abs=0.006)
+
+
+@pytest.mark.parametrize(
+    'script', ['train.py', 'test.py', 'infer.py', 'complexity.py', 'benchmark_train.py']
+)
 def test_every_tool_explains_itself(script):
     assert '--cfg-options' in succeeded(tool(script, '--help', cwd='.'))
 

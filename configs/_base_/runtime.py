@@ -1,5 +1,5 @@
 # What every run shares: hooks, environment, logging.
-custom_imports = dict(imports=['rapidnet_mm'], allow_failed_imports=False)
+custom_imports = dict(imports=['rapidnet_mm', 'rapidnet_mm.models'], allow_failed_imports=False)
 
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -12,18 +13,88 @@ from ..checkpoints import load_pretrained
 from ..errors import UserError
 from .layers import freeze, is_training_on, recomputed
 
-STRIDES = (4, 8, 16, 32)
-# The published initialisation of every family here, where no weights are given.
+STRIDES = (4, 8, 16, 32, 32)  # the fifth stage, where a family has it, is a last 1x1 convolution
+# Where no weights are given.
 DEFAULT_INIT = dict(type='Kaiming', layer='Conv2d', mode='fan_in', nonlinearity='relu')
 
 
-class Backbone(BaseModule):
-    """Base of all backbones: ``stem``, then four ``stages`` at strides 4, 8, 16 and 32.
+class PublishedWeights:
+    """Mixin: an ``init_cfg`` of type Pretrained is read safely, recognised and taken in whole."""
+
+    def init_weights(self) -> None:
+        """Initialise as ``init_cfg`` says; a ``Pretrained`` entry is read safely and in full.
+
+        Raises:
+            UserError: the file is missing, is no checkpoint, or does not fill this backbone.
+        """
+        given = self.init_cfg
+        configs = given if isinstance(given, list) else [given]
+        if not all(isinstance(cfg, dict) and 'type' in cfg for cfg in configs):
+            raise UserError(
+                f"init_cfg={given!r} needs a type, such as dict(type='Pretrained', checkpoint=FILE)"
+            )
+        pretrained = [cfg for cfg in configs if cfg['type'] == 'Pretrained']
+        self.init_cfg = [cfg for cfg in configs if cfg not in pretrained] or [DEFAULT_INIT]
+        super().init_weights()
+        self.init_cfg = given
+        for cfg in pretrained:
+            path = str(cfg.get('checkpoint'))
+            if '://' not in path and not Path(path).expanduser().exists():
+                raise UserError(
+                    f'init_cfg of {type(self).__name__}: {path} does not exist; put the ImageNet '
+                    'weights there, name another file in its checkpoint, or start without '
+                    '(init_cfg=None)'
+                )
+            load_pretrained(self, **{key: value for key, value in cfg.items() if key != 'type'})
+
+
+class Freezing:
+    """Mixin: ``train()`` leaves what is frozen, and with ``norm_eval`` all BatchNorm, as it is."""
+
+    def train(self, mode: bool = True) -> Freezing:
+        """Set the mode, where nothing is frozen; returns self."""
+        super().train(mode)
+        if mode:
+            for module in self._frozen():
+                freeze(module)
+            if self.norm_eval:
+                for module in self.modules():
+                    if isinstance(module, _BatchNorm):
+                        module.eval()
+        return self
+
+    def _frozen(self) -> list[nn.Module]:
+        """What ``frozen_stages`` names."""
+        raise NotImplementedError
+
+
+def check_stages(name: str, out_indices: Sequence[int], last_index: int, frozen: int) -> None:
+    """Whether stages can be returned and frozen, in a backbone with ``last_index + 1`` of them.
+
+    Raises:
+        UserError: they cannot.
+    """
+    stages = range(last_index + 1)
+    if not out_indices or list(out_indices) != sorted(set(out_indices) & set(stages)):
+        raise UserError(
+            f'{name}: out_indices={tuple(out_indices)} must be ascending stages out of '
+            f'{", ".join(map(str, stages))}'
+        )
+    if frozen not in range(-1, last_index + 2):
+        raise UserError(
+            f'{name}: frozen_stages={frozen} must be -1 (nothing), 0 (stem) '
+            f'or 1 to {last_index + 1} (stem and stages)'
+        )
+
+
+class Backbone(PublishedWeights, Freezing, BaseModule):
+    """Base of all backbones: ``stem``, then ``stages`` at strides 4, 8, 16 and 32.
 
     Args:
         stem: what comes before the first stage.
-        stages: four Sequentials of blocks; the first block of a stage may change the stride.
-        channels: widths of the four stages.
+        stages: four Sequentials of blocks; the first block of a stage may change the stride. A
+            fifth, at stride 32, is the last 1x1 convolution of families that have one.
+        channels: widths of the stages.
         out_indices: stages to return, ascending, 0..3 (strides 4, 8, 16, 32).
         frozen_stages: -1 freezes nothing, 0 the stem, ``k`` the stem and the first ``k`` stages:
             no gradients, and BatchNorm in evaluation mode.
@@ -35,6 +106,8 @@ class Backbone(BaseModule):
     Raises:
         UserError: an index or a stage number that does not exist.
     """
+
+    last_index = 3  # the highest of out_indices; a family with a last 1x1 convolution has 4
 
     def __init__(
         self,
@@ -50,17 +123,8 @@ class Backbone(BaseModule):
         super().__init__(init_cfg=init_cfg or DEFAULT_INIT)
         self.stem = stem
         self.stages = nn.ModuleList(stages)
-        name = type(self).__name__
         indices = tuple(out_indices)
-        if not indices or list(indices) != sorted(set(indices) & set(range(len(STRIDES)))):
-            raise UserError(
-                f'{name}: out_indices={indices} must be ascending stages out of 0, 1, 2, 3'
-            )
-        if frozen_stages not in range(-1, len(STRIDES) + 1):
-            raise UserError(
-                f'{name}: frozen_stages={frozen_stages} must be -1 (nothing), 0 (stem) '
-                f'or 1 to {len(STRIDES)} (stem and stages)'
-            )
+        check_stages(type(self).__name__, indices, self.last_index, frozen_stages)
         self.out_indices = indices
         self.out_channels = tuple(channels[i] for i in indices)
         self.out_strides = tuple(STRIDES[i] for i in indices)
@@ -83,37 +147,6 @@ class Backbone(BaseModule):
             if index in self.out_indices:
                 maps.append(x)
         return tuple(maps)
-
-    def train(self, mode: bool = True) -> Backbone:
-        """Set the mode; frozen stages, and with ``norm_eval`` all BatchNorm, stay in evaluation."""
-        super().train(mode)
-        if mode:
-            for module in self._frozen():
-                freeze(module)
-            if self.norm_eval:
-                for module in self.modules():
-                    if isinstance(module, _BatchNorm):
-                        module.eval()
-        return self
-
-    def init_weights(self) -> None:
-        """Initialise as ``init_cfg`` says; a ``Pretrained`` entry is read safely and in full.
-
-        Raises:
-            UserError: the file is missing, is no checkpoint, or does not fill this backbone.
-        """
-        given = self.init_cfg
-        configs = given if isinstance(given, list) else [given]
-        if not all(isinstance(cfg, dict) and 'type' in cfg for cfg in configs):
-            raise UserError(
-                f"init_cfg={given!r} needs a type, such as dict(type='Pretrained', checkpoint=FILE)"
-            )
-        pretrained = [cfg for cfg in configs if cfg['type'] == 'Pretrained']
-        self.init_cfg = [cfg for cfg in configs if cfg not in pretrained] or [DEFAULT_INIT]
-        super().init_weights()
-        self.init_cfg = given
-        for cfg in pretrained:
-            load_pretrained(self, **{key: value for key, value in cfg.items() if key != 'type'})
 
     def _frozen(self) -> list[nn.Module]:
         return [] if self.frozen_stages < 0 else [self.stem, *self.stages[: self.frozen_stages]]

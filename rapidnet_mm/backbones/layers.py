@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 
 import torch
 from mmengine.registry import MODELS
@@ -15,6 +18,15 @@ from ..errors import UserError
 
 NORMS = {'BN': nn.BatchNorm2d, 'SyncBN': nn.SyncBatchNorm, 'GN': nn.GroupNorm}
 DEFAULT_NORM = dict(type='BN')
+ACTIVATIONS = {
+    'ReLU': nn.ReLU,
+    'ReLU6': nn.ReLU6,
+    'LeakyReLU': nn.LeakyReLU,
+    'Softplus': nn.Softplus,
+    'ELU': nn.ELU,
+    'SiLU': nn.SiLU,
+    'GELU': nn.GELU,
+}
 
 
 def build_norm(norm_cfg: dict, channels: int) -> nn.Module:
@@ -38,6 +50,23 @@ def build_norm(norm_cfg: dict, channels: int) -> nn.Module:
     for parameter in norm.parameters():
         parameter.requires_grad = requires_grad
     return norm
+
+
+def activation(act_cfg: dict) -> Callable[[], nn.Module]:
+    """What builds the activation that a config asks for, ``dict(type='SiLU')`` and its arguments.
+
+    Raises:
+        UserError: ``type`` is not one of ``ACTIVATIONS``, or does not take the arguments.
+    """
+    args = dict(act_cfg)
+    kind = args.pop('type', None)
+    if kind not in ACTIVATIONS:
+        raise UserError(f'act_cfg has no type {kind!r}; choose one of {sorted(ACTIVATIONS)}')
+    layer = ACTIVATIONS[kind]
+    unknown = set(args) - set(inspect.signature(layer).parameters)
+    if unknown:
+        raise UserError(f'act_cfg: {kind} has no argument {", ".join(sorted(unknown))}')
+    return partial(layer, **args)
 
 
 class ConvNormAct(nn.Sequential):
@@ -92,16 +121,16 @@ class DropPath(nn.Module):
 def _statistics_kept(module: nn.Module) -> Iterator[None]:
     """Inside, BatchNorm in training mode leaves its running statistics as they are."""
     norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.training]
-    momenta = [norm.momentum for norm in norms]
+    kept = [(norm.momentum, copy.deepcopy(norm.num_batches_tracked)) for norm in norms]
     for norm in norms:
         norm.momentum = 0.0
     try:
         yield
     finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
+        for norm, (momentum, count) in zip(norms, kept, strict=True):
             norm.momentum = momentum
-            if norm.num_batches_tracked is not None:
-                norm.num_batches_tracked -= 1
+            if count is not None:
+                norm.num_batches_tracked.copy_(count)
 
 
 def recomputed(block: nn.Module, x: Tensor) -> Tensor:

@@ -1,0 +1,21 @@
+# Faster R-CNN, EfficientNet-B0, COCO 2017, 1200x800, 1x (12 epochs, 8 GPUs x 2 images).
+# Published AP: 38.0, on an unpublished schedule;
+# here all backbones share the 1x recipe.
+#     tools/dist_train.sh configs/fasterrcnn_efficientnet_b0_coco.py 8
+# The ImageNet weights are timm's Noisy Student file, as it is; another place: --cfg-options
+#     model.backbone.init_cfg.checkpoint=FILE
+_base_ = [
+    '_base_/fasterrcnn_fpn.py',
+    '_base_/coco_bbox_1200.py',
+    '_base_/schedule_1x.py',
+    '_base_/runtime.py',
+]
+
+model = dict(
+    backbone=dict(
+        type='TFEfficientNet',
+        arch='b0',
+        init_cfg=dict(type='Pretrained', checkpoint='checkpoints/tf_efficientnet_b0_ns.pth'),
+    ),
+    neck=dict(in_channels=[24, 40, 112, 320]),
+)

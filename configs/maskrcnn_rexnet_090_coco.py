@@ -1,0 +1,21 @@
+# Mask R-CNN, ReXNet x0.9, COCO 2017, 1200x800, 1x (12 epochs, 8 GPUs x 2 images).
+# Published mask / box AP: 35.2 / 38.7, on an unpublished schedule;
+# here all backbones share the 1x recipe.
+#     tools/dist_train.sh configs/maskrcnn_rexnet_090_coco.py 8
+# The ImageNet weights are the authors' file, as it is; another place: --cfg-options
+#     model.backbone.init_cfg.checkpoint=FILE
+_base_ = [
+    '_base_/maskrcnn_fpn.py',
+    '_base_/coco_instance_1200.py',
+    '_base_/schedule_1x.py',
+    '_base_/runtime.py',
+]
+
+model = dict(
+    backbone=dict(
+        type='ReXNet',
+        width_mult=0.9,
+        init_cfg=dict(type='Pretrained', checkpoint='checkpoints/rexnet_090.pth'),
+    ),
+    neck=dict(in_channels=[36, 56, 117, 168]),
+)

@@ -1,0 +1,17 @@
+# SSDLite, ReXNet (plain), COCO 2017, 320x320, from scratch: there are no published weights, so it
+# has the schedule of the other _scratch configs. A network without expansions: the maps are its
+# last blocks at strides 16 and 32.
+#     tools/dist_train.sh configs/ssdlite_rexnet_plain_coco.py 8
+_base_ = [
+    '_base_/ssdlite.py',
+    '_base_/coco_bbox_320.py',
+    '_base_/schedule_ssdlite_scratch.py',
+]
+
+maps = (576, 1024)
+channels = (*maps, 512, 256, 256, 128)
+model = dict(
+    backbone=dict(type='ReXNetPlain', out_indices=(2, 3)),
+    neck=dict(in_channels=maps, out_channels=channels),
+    bbox_head=dict(in_channels=channels),
+)

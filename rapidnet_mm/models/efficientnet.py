@@ -1,0 +1,99 @@
+"""EfficientNet-B0 to -B2 as TensorFlow trained them. https://arxiv.org/abs/1905.11946"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from mmengine.registry import MODELS
+from mmpretrain.models.backbones import EfficientNet
+from torch import Tensor, nn
+
+from ..backbones.base import DEFAULT_INIT, STRIDES, Freezing, PublishedWeights, check_stages
+from ..backbones.layers import is_training_on, recomputed
+from ..errors import UserError
+
+ARCHS = ('b0', 'b1', 'b2')
+LAST_INDEX = 4
+FIRST_LAYER = 2  # of MMPretrain's layers: the stem and stride 2 come before
+TF_NORM = dict(type='BN', eps=1e-3)
+
+
+@MODELS.register_module()
+class TFEfficientNet(PublishedWeights, Freezing, EfficientNet):
+    """MMPretrain's EfficientNet under the contract of this package's backbones.
+
+    "Same" padding and a BatchNorm epsilon of 1e-3, as in the published models: equal to timm's
+    ``tf_efficientnet_*``, whose files (Noisy Student and others) go in as they are.
+
+    Args:
+        arch: 'b0', 'b1' or 'b2'.
+        drop_path_rate: stochastic depth of the last block, growing linearly from 0.
+        out_indices: 0..3 are strides 4, 8, 16, 32, and 4 is the last 1x1 convolution,
+            which is only built when it is asked for.
+        frozen_stages: -1 freezes nothing, 0 the stem, ``k`` the stem and the first ``k`` stages.
+        norm_cfg: normalisation layers.
+        norm_eval: normalise with the running statistics while training.
+        with_cp: recompute blocks in the backward pass.
+        init_cfg: initialisation, Kaiming normal by default; or ``Pretrained`` and a file.
+
+    Shape: ``(N, 3, H, W) ->`` a tuple of ``(N, C, ceil(H / stride), ceil(W / stride))``.
+
+    Raises:
+        UserError: an argument out of its range.
+    """
+
+    variants = {f'arch={arch!r}': dict(arch=arch) for arch in ARCHS}
+
+    def __init__(
+        self,
+        arch: str = 'b0',
+        drop_path_rate: float = 0.0,
+        out_indices: Sequence[int] = (0, 1, 2, 3),
+        frozen_stages: int = -1,
+        norm_cfg: dict = TF_NORM,
+        norm_eval: bool = False,
+        with_cp: bool = False,
+        init_cfg: dict | list[dict] | None = None,
+    ):
+        if arch not in ARCHS:
+            raise UserError(f'TFEfficientNet has no arch {arch!r}; choose one of {list(ARCHS)}')
+        check_stages('TFEfficientNet', tuple(out_indices), LAST_INDEX, frozen_stages)
+        if not 0 <= drop_path_rate < 1:
+            raise UserError(f'TFEfficientNet: drop_path_rate={drop_path_rate} must be in [0, 1)')
+        super().__init__(
+            arch=arch,
+            drop_path_rate=drop_path_rate,
+            out_indices=[index + FIRST_LAYER for index in out_indices],
+            norm_cfg=norm_cfg,
+            norm_eval=norm_eval,
+            init_cfg=init_cfg or DEFAULT_INIT,
+        )
+        channels = [layer[-1].linear_conv.out_channels for layer in self.layers[FIRST_LAYER:6]]
+        channels.append(self.out_channels)  # MMPretrain's: of the last convolution
+        if LAST_INDEX not in out_indices:
+            del self.layers[-1]  # what is not asked for would be without gradients
+        self.out_channels = tuple(channels[index] for index in out_indices)
+        self.out_strides = tuple(STRIDES[index] for index in out_indices)
+        self.frozen_stages = frozen_stages
+        self.with_cp = with_cp  # MMPretrain's own would update BatchNorm twice
+        self.train()  # freezes now, before an optimizer or DistributedDataParallel looks
+
+    def make_layer(self) -> None:
+        """Build the blocks; MMPretrain's code reads values, which the meta device has not."""
+        with torch.device('cpu'):
+            super().make_layer()
+        self.to(torch.get_default_device())
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Map an image batch ``(N, 3, H, W)`` to one map per entry of ``out_indices``."""
+        recompute = self.with_cp and is_training_on(self)
+        maps = []
+        for index, layer in enumerate(self.layers[: self.out_indices[-1] + 1]):
+            x = recomputed(layer, x) if recompute else layer(x)
+            if index in self.out_indices:
+                maps.append(x)
+        return tuple(maps)
+
+    def _frozen(self) -> list[nn.Module]:
+        return [] if self.frozen_stages < 0 else [*self.layers[: self.frozen_stages + FIRST_LAYER]]

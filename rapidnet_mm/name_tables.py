@@ -1,0 +1,185 @@
+"""Parameter names of published implementations, family by family, and ours.
+
+A family is added by adding its table to ``NAME_TABLES``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+
+class NameTable:
+    """Translates one published implementation's parameter names to ours and back.
+
+    Args:
+        pairs: (published, ours) prefixes; ``#`` stands for a number, the same on both sides.
+        dropped: published prefixes left out on purpose, such as classifier heads.
+    """
+
+    def __init__(self, pairs: Iterable[tuple[str, str]], dropped: tuple[str, ...] = ()):
+        pairs = list(pairs)
+        self.dropped = dropped
+        self._to_ours = [_rule(published, ours) for published, ours in pairs]
+        self._to_published = [_rule(ours, published) for published, ours in pairs]
+
+    def to_ours(self, key: str) -> str | None:
+        """Our name of a published key, None if it is not in the table."""
+        return _translate(key, self._to_ours)
+
+    def to_published(self, key: str) -> str | None:
+        """The published name of our key, None if it is not in the table."""
+        return _translate(key, self._to_published)
+
+    def recognises(self, keys: Iterable[str]) -> bool:
+        """Whether all keys but the dropped ones are in the table."""
+        wanted = [key for key in keys if not key.startswith(self.dropped)]
+        return bool(wanted) and all(self.to_ours(key) is not None for key in wanted)
+
+
+def _rule(source: str, target: str) -> tuple[re.Pattern[str], str]:
+    groups = iter(range(1, 10))
+    target = re.sub('#', lambda _: rf'\g<{next(groups)}>', target)
+    return re.compile('^' + re.escape(source).replace(r'\#', r'(\d+)') + r'(?=\.|$)'), target
+
+
+def _translate(key: str, rules: list[tuple[re.Pattern[str], str]]) -> str | None:
+    for pattern, target in rules:
+        if pattern.match(key):
+            return pattern.sub(target, key)
+    return None
+
+
+def _block(published: str, ours: str) -> tuple[str, str]:
+    return f'backbone.#.#.{published}', f'stages.#.#.{ours}'
+
+
+RAPIDNET = NameTable(
+    [
+        ('stem.stem.0', 'stem.0.conv'),
+        ('stem.stem.1', 'stem.0.norm'),
+        ('stem.stem.3', 'stem.1.conv'),
+        ('stem.stem.4', 'stem.1.norm'),
+        _block('conv.0', 'conv'),
+        _block('conv.1', 'norm'),
+        _block('layer_scale_1', 'mixer.scale'),
+        _block('layer_scale_2', 'ffn.scale'),
+        _block('dws.pw1', 'mixer.branch.expand.conv'),
+        _block('dws.norm1', 'mixer.branch.expand.norm'),
+        _block('dws.dw', 'mixer.branch.depthwise.conv'),
+        _block('dws.norm2', 'mixer.branch.depthwise.norm'),
+        _block('dws.pw2', 'mixer.branch.project.conv'),
+        _block('dws.norm3', 'mixer.branch.project.norm'),
+        _block('mixer.cpe.pe', 'mixer.branch.encoding.conv'),
+        _block('mixer.fc1.0', 'mixer.branch.fc1.conv'),
+        _block('mixer.fc1.1', 'mixer.branch.fc1.norm'),
+        _block('mixer.graph_conv.nn.0', 'mixer.branch.branches.0.conv'),
+        _block('mixer.graph_conv.nn.1', 'mixer.branch.branches.0.norm'),
+        _block('mixer.graph_conv.nn_2.0', 'mixer.branch.branches.1.conv'),
+        _block('mixer.graph_conv.nn_2.1', 'mixer.branch.branches.1.norm'),
+        _block('mixer.fc2.0', 'mixer.branch.fc2.conv'),
+        _block('mixer.fc2.1', 'mixer.branch.fc2.norm'),
+        _block('ffn.conv.conv', 'ffn.branch.depthwise.conv'),
+        _block('ffn.norm1', 'ffn.branch.depthwise.norm'),
+        _block('ffn.fc1', 'ffn.branch.expand.conv'),
+        _block('ffn.norm2', 'ffn.branch.expand.norm'),
+        _block('ffn.fc2', 'ffn.branch.project.conv'),
+        _block('ffn.norm3', 'ffn.branch.project.norm'),
+    ],
+    dropped=('prediction.', 'head.', 'dist_head.'),
+)
+
+
+# ReXNet's blocks 1 to 15 in our stages; block 0 is in the stem.
+_REXNET_PLACES = ['stem.1'] + [
+    f'stages.{stage}.{block}' for stage, depth in enumerate((2, 2, 6, 5)) for block in range(depth)
+]
+
+
+def _rexnet(use_se: bool) -> NameTable:
+    """The authors' names: one numbered Sequential (rexnetv1.py, rexnetv1_lite.py)."""
+    pairs = [
+        ('features.0', 'stem.0.conv'),
+        ('features.1', 'stem.0.norm'),
+        ('features.19', 'stages.4.0.conv'),
+        ('features.20', 'stages.4.0.norm'),
+    ]
+    for block, place in enumerate(_REXNET_PLACES):
+        source, at = f'features.{block + 3}.out', 0
+        if block > 0:
+            pairs += _conv_norm(source, 0, f'{place}.expand')
+            at = 3
+        pairs += _conv_norm(source, at, f'{place}.depthwise')
+        at += 2
+        if use_se and block > 2:
+            pairs += [
+                (f'{source}.{at}.fc.0', f'{place}.se.reduce'),
+                (f'{source}.{at}.fc.1', f'{place}.se.norm'),
+                (f'{source}.{at}.fc.3', f'{place}.se.expand'),
+            ]
+            at += 1
+        pairs += _conv_norm(source, at + 1, f'{place}.project')  # after ReLU6
+    return NameTable(pairs, dropped=('output.',))
+
+
+def _conv_norm(source: str, at: int, ours: str) -> list[tuple[str, str]]:
+    return [(f'{source}.{at}', f'{ours}.conv'), (f'{source}.{at + 1}', f'{ours}.norm')]
+
+
+def _rexnet_timm() -> NameTable:
+    pairs = [
+        ('stem.conv', 'stem.0.conv'),
+        ('stem.bn', 'stem.0.norm'),
+        ('features.16.conv', 'stages.4.0.conv'),
+        ('features.16.bn', 'stages.4.0.norm'),
+    ]
+    for block, place in enumerate(_REXNET_PLACES):
+        for theirs, ours in (('exp', 'expand'), ('dw', 'depthwise'), ('pwl', 'project')):
+            pairs += [
+                (f'features.{block}.conv_{theirs}.conv', f'{place}.{ours}.conv'),
+                (f'features.{block}.conv_{theirs}.bn', f'{place}.{ours}.norm'),
+            ]
+        for theirs, ours in (('fc1', 'reduce'), ('bn', 'norm'), ('fc2', 'expand')):
+            pairs.append((f'features.{block}.se.{theirs}', f'{place}.se.{ours}'))
+    return NameTable(pairs, dropped=('head.',))
+
+
+def _efficientnet_timm(depths: tuple[int, ...]) -> NameTable:
+    """timm's names, seven stages of blocks, to the five of MMPretrain's EfficientNet."""
+    pairs = [
+        ('conv_stem', 'layers.0.conv'),
+        ('bn1', 'layers.0.bn'),
+        ('conv_head', 'layers.6.conv'),
+        ('bn2', 'layers.6.bn'),
+    ]
+    layer, place = 0, 0
+    for stage, depth in enumerate(depths):
+        if stage not in (4, 6):  # those keep the stride, and MMPretrain joins them to the last
+            layer, place = layer + 1, 0
+        for block in range(depth):
+            theirs, ours = f'blocks.{stage}.{block}', f'layers.{layer}.{place}'
+            parts = ['depthwise', 'linear'] if stage == 0 else ['expand', 'depthwise', 'linear']
+            convs = ['conv_dw', 'conv_pw'] if stage == 0 else ['conv_pw', 'conv_dw', 'conv_pwl']
+            for index, (part, conv) in enumerate(zip(parts, convs, strict=True), 1):
+                pairs.append((f'{theirs}.{conv}', f'{ours}.{part}_conv.conv'))
+                pairs.append((f'{theirs}.bn{index}', f'{ours}.{part}_conv.bn'))
+            pairs.append((f'{theirs}.se.conv_reduce', f'{ours}.se.conv1.conv'))
+            pairs.append((f'{theirs}.se.conv_expand', f'{ours}.se.conv2.conv'))
+            place += 1
+    return NameTable(pairs, dropped=('classifier.',))
+
+
+REXNET = _rexnet(use_se=True)
+REXNET_LITE = _rexnet(use_se=False)
+REXNET_TIMM = _rexnet_timm()
+# The smaller network first: all its names are also names of the larger ones.
+EFFICIENTNET_B0 = _efficientnet_timm((1, 2, 2, 3, 3, 4, 1))
+EFFICIENTNET_B1_B2 = _efficientnet_timm((2, 3, 3, 4, 4, 5, 2))
+NAME_TABLES = {
+    'RapidNet': RAPIDNET,
+    'ReXNet': REXNET,
+    'ReXNet-lite': REXNET_LITE,
+    'ReXNet (timm)': REXNET_TIMM,
+    'EfficientNet-B0': EFFICIENTNET_B0,
+    'EfficientNet-B1, -B2': EFFICIENTNET_B1_B2,
+}
