@@ -10,7 +10,13 @@ import pytest
 import torch
 from PIL import Image
 
-from rapidnet_mm.hooks import AtomicBackend, AtomicCheckpointHook, CurvesHook
+from rapidnet_mm.hooks import (
+    AtomicBackend,
+    AtomicCheckpointHook,
+    CurvesHook,
+    TrimMemoryHook,
+    curves,
+)
 from rapidnet_mm.hooks.checkpoint import latest_checkpoint, write_atomically
 from rapidnet_mm.hooks.curves import read_scalars
 
@@ -155,6 +161,27 @@ def test_the_picture_shows_three_panels(tmp_path):
     assert len(image.convert('RGB').getcolors(1 << 24)) > 50
 
 
+def test_a_curve_is_named_also_where_it_is_the_only_one(tmp_path):
+    from matplotlib.figure import Figure
+
+    write_log(tmp_path / '1' / 'vis_data', [dict(mIoU=0.4, mAcc=0.5, aAcc=0.6, step=200)])
+    _, val = read_scalars(tmp_path)
+    axes = Figure().subplots()
+    curves._draw(axes, val, curves.headlines(val))
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ['mIoU']
+
+
 def test_nothing_logged_makes_no_picture(tmp_path):
     CurvesHook().after_train(SimpleNamespace(work_dir=str(tmp_path), _resume=False, timestamp='1'))
     assert not list(tmp_path.iterdir())
+
+
+def test_freed_memory_is_given_back_every_few_images():
+    calls = []
+    hook = TrimMemoryHook(interval=3)
+    assert (hook._trim is not None) == sys.platform.startswith('linux')
+    hook._trim = calls.append
+    for index in range(7):
+        hook.after_val_iter(None, index, data_batch=None, outputs=[])
+        hook.after_test_iter(None, batch_idx=index, data_batch=None, outputs=[])
+    assert calls == [0] * 4

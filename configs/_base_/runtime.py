@@ -8,7 +8,7 @@ default_hooks = dict(
     checkpoint=dict(type='AtomicCheckpointHook', interval=1, max_keep_ckpts=3, save_best='auto'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
 )
-custom_hooks = [dict(type='CurvesHook')]
+custom_hooks = [dict(type='CurvesHook'), dict(type='TrimMemoryHook')]
 
 env_cfg = dict(
     cudnn_benchmark=False,

@@ -9,10 +9,15 @@ from typing import Any
 from mmengine.config import Config
 
 from ..errors import UserError
-from .coco import annotation_file, check_coco, class_names
+from . import coco, semantic
+from .coco import annotation_file, check_coco
+from .semantic import check_semantic
 
 # By the last part of the type's name: 'mmdet.CocoDataset' is a CocoDataset.
-CHECKERS: dict[str, Callable[[Mapping[str, Any], str], None]] = {'CocoDataset': check_coco}
+CHECKERS: dict[str, Callable[[Mapping[str, Any], str], None]] = {
+    'CocoDataset': check_coco,
+    **dict.fromkeys(semantic.TYPES, check_semantic),
+}
 
 
 def check_data(cfg: Config, splits: Sequence[str] = ('train', 'val')) -> None:
@@ -33,8 +38,22 @@ def check_data(cfg: Config, splits: Sequence[str] = ('train', 'val')) -> None:
         _check_evaluator(cfg.get(f'{split}_evaluator'), f'{split}_evaluator', datasets)
     for where, dataset in [item for datasets in found.values() for item in datasets]:
         CHECKERS[_type_name(dataset)](dataset, where)
-        if _type_name(dataset) == 'CocoDataset':
-            _check_class_count(cfg.get('model'), 'model', class_names(dataset), where)
+        classes = class_names(dataset)
+        _check_class_count(cfg.get('model'), 'model', classes, where)
+        if _type_name(dataset) != 'CocoDataset':  # detectors may weigh the background too
+            _check_class_weights(cfg.get('model'), 'model', len(classes), where)
+
+
+def class_names(dataset: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of a data set's classes by its config, for the types in ``CHECKERS``.
+
+    Raises:
+        UserError: the config of the data set is not valid, or it is of another type.
+    """
+    kind = _type_name(dataset)
+    if kind not in CHECKERS:
+        raise UserError(f'the classes of a {kind} are not known; choose one of {sorted(CHECKERS)}')
+    return (coco if kind == 'CocoDataset' else semantic).class_names(dataset)
 
 
 def _datasets(cfg: Config, split: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -62,20 +81,37 @@ def _type_name(dataset: Mapping[str, Any]) -> str:
     return getattr(kind, '__name__', str(kind)).rpartition('.')[2]
 
 
-def _check_class_count(node: Any, path: str, classes: tuple[str, ...], where: str) -> None:
-    """Every ``num_classes`` in the model's config against the data set's classes."""
+def _nodes(node: Any, path: str) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """All dicts inside a config, each with its path."""
     if isinstance(node, Mapping):
+        yield node, path
+        for key, value in node.items():
+            yield from _nodes(value, f'{path}.{key}')
+    elif isinstance(node, list | tuple):
+        for index, value in enumerate(node):
+            yield from _nodes(value, f'{path}.{index}')
+
+
+def _check_class_count(model: Any, path: str, classes: tuple[str, ...], where: str) -> None:
+    """Every ``num_classes`` in the model's config against the data set's classes."""
+    for node, place in _nodes(model, path):
         count = node.get('num_classes')
         if isinstance(count, int) and count != len(classes):
             raise UserError(
-                f'{path}.num_classes is {count}, but {where} has {len(classes)} classes; '
-                f'set {path}.num_classes={len(classes)}'
+                f'{place}.num_classes is {count}, but {where} has {len(classes)} classes; '
+                f'set {place}.num_classes={len(classes)}'
             )
-        for key, value in node.items():
-            _check_class_count(value, f'{path}.{key}', classes, where)
-    elif isinstance(node, list | tuple):
-        for index, value in enumerate(node):
-            _check_class_count(value, f'{path}.{index}', classes, where)
+
+
+def _check_class_weights(model: Any, path: str, classes: int, where: str) -> None:
+    """Every ``class_weight`` in the model's config has one weight for each class."""
+    for node, place in _nodes(model, path):
+        weights = node.get('class_weight')
+        if isinstance(weights, list | tuple) and len(weights) != classes:
+            raise UserError(
+                f'{place}.class_weight has {len(weights)} weights, but {where} has {classes} '
+                f'classes; give one for each, or set {place}.class_weight=None'
+            )
 
 
 def _check_evaluator(

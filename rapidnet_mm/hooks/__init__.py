@@ -2,5 +2,13 @@
 
 from .checkpoint import AtomicBackend, AtomicCheckpointHook
 from .curves import CurvesHook
+from .memory import TrimMemoryHook
+from .pictures import LabelPicturesHook
 
-__all__ = ['AtomicBackend', 'AtomicCheckpointHook', 'CurvesHook']
+__all__ = [
+    'AtomicBackend',
+    'AtomicCheckpointHook',
+    'CurvesHook',
+    'LabelPicturesHook',
+    'TrimMemoryHook',
+]
