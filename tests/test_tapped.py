@@ -191,5 +191,5 @@ def test_weights_are_those_of_the_backbone(tmp_path):
 
 @pytest.mark.parametrize('taps', [[], 'stages.3.0'])
 def test_taps_that_are_no_list_of_names_are_refused(taps):
-    with pytest.raises(UserError, match='must be a list of names'):
-        TappedBackbone(dict(type='ReXNetPlain'), taps)
+    line = refusal(lambda: TappedBackbone(dict(type='ReXNetPlain'), taps))
+    assert_says(line, 'must be a list of names')
