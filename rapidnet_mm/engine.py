@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
-import json
-import math
 import os
 import sys
-import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
 from mmengine.runner import Runner
@@ -25,10 +23,10 @@ from mmengine.runner import Runner
 from .checkpoints import fill_model, read_checkpoint
 from .datasets.checks import check_data
 from .errors import UserError
-from .hooks.checkpoint import latest_checkpoint, write_atomically
+from .hooks.checkpoint import latest_checkpoint
 from .options import merge_options
+from .outputs import writable_folder
 
-VISUALIZATION_HOOKS = {'mmdet': 'DetVisualizationHook'}
 # Of glibc's mallopt: M_MMAP_MAX, M_TRIM_THRESHOLD and M_TOP_PAD (bytes).
 MALLOC_OPTIONS = {-4: 0, -1: 2**31 - 1, -2: 2**26}
 # How MM's classes say no to a value in a config.
@@ -96,7 +94,7 @@ def build_runner(cfg: Config, *, launcher: str = 'none', mode: str = 'train') ->
             cfg.pop(key, None)
     with named_config_errors():
         runner = CheckedRunner.from_cfg(cfg)
-    _check_neck(runner.model.module if is_model_wrapper(runner.model) else runner.model)
+    _check_neck(_unwrapped(runner.model))
     tune_for_cpu(runner.model)
     return runner
 
@@ -166,21 +164,42 @@ def resume_from(cfg: Config, checkpoint: str) -> None:
 
 
 def show_predictions(cfg: Config, folder: str, score_thr: float = 0.3) -> None:
-    """Have the test loop leave a picture of every image: ground truth beside prediction."""
+    """Have the test loop leave a picture of every image: ground truth beside prediction.
+
+    Raises:
+        UserError: the folder cannot be written, or there are no pictures for this kind of model.
+    """
+    target = str(Path(folder).absolute())
+    hooks = {
+        'mmdet': dict(
+            type='DetVisualizationHook',
+            draw=True,
+            interval=1,
+            score_thr=score_thr,
+            test_out_dir=target,
+        ),
+        'mmseg': dict(type='LabelPicturesHook', out_dir=target),
+    }
     scope = cfg.get('default_scope')
-    if scope not in VISUALIZATION_HOOKS:
-        raise UserError(
-            f'--show-dir: no pictures for default_scope {scope!r}, only {[*VISUALIZATION_HOOKS]}'
-        )
-    target = Path(folder).absolute()
+    if scope not in hooks:
+        raise UserError(f'--show-dir: no pictures for default_scope {scope!r}, only {[*hooks]}')
     writable_folder(target, '--show-dir')
-    cfg.default_hooks.visualization = dict(
-        type=VISUALIZATION_HOOKS[scope],
-        draw=True,
-        interval=1,
-        score_thr=score_thr,
-        test_out_dir=str(target),
-    )
+    cfg.default_hooks.visualization = hooks[scope]
+
+
+def use_tta(cfg: Config) -> None:
+    """Test on variants of every image (flipped, scaled) and merge what is predicted.
+
+    Raises:
+        UserError: the config does not say which variants, or how to merge.
+    """
+    missing = [key for key in ('tta_pipeline', 'tta_model') if not cfg.get(key)]
+    if missing:
+        raise UserError(f'--tta: the config has no {" and no ".join(missing)}')
+    # Merged label maps come without a channel, and MMEngine warns as it puts one back.
+    warnings.filterwarnings('ignore', 'The shape of value will convert')
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    cfg.model = dict(**cfg.tta_model, module=cfg.model)
 
 
 def use_tensorboard(cfg: Config) -> None:
@@ -192,66 +211,6 @@ def use_tensorboard(cfg: Config) -> None:
     if importlib.util.find_spec('tensorboard') is None:
         raise UserError("--tensorboard needs that package: pip install 'rapidnet-mm[tensorboard]'")
     cfg.visualizer.vis_backends.append(dict(type='TensorboardVisBackend'))
-
-
-def write_metrics(metrics: Mapping[str, float], path: str | Path) -> Path:
-    """Write results as json; a value that is not a number becomes null.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
-    values = {name: _number(value) for name, value in metrics.items()}
-    write_output((json.dumps(values, indent=2) + '\n').encode(), path)
-    return Path(path)
-
-
-def write_output(data: bytes, path: str | Path) -> None:
-    """Write a result in whole or not at all.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
-    try:
-        write_atomically(data, path)
-    except OSError as error:
-        raise UserError(f'{path} cannot be written: {error.strerror}') from error
-
-
-def _number(value: Any) -> float | str | None:
-    try:
-        value = float(value)
-    except (TypeError, ValueError):
-        return str(value)
-    return value if math.isfinite(value) else None
-
-
-def writable_file(path: str | Path, option: str) -> Path:
-    """The path, after making sure that a file can be written there, before long work starts.
-
-    Raises:
-        UserError: it cannot.
-    """
-    path = Path(path)
-    if path.is_dir():
-        raise UserError(f'{option} {path} is a folder; name a file')
-    writable_folder(path.parent, option)
-    return path
-
-
-def writable_folder(path: str | Path, option: str) -> None:
-    """Make a folder and sure that it can be written.
-
-    Raises:
-        UserError: it cannot.
-    """
-    try:
-        Path(path).mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path):
-            pass
-    except OSError as error:
-        raise UserError(
-            f'folder {path} cannot be written ({error.strerror}); choose another with {option}'
-        ) from error
 
 
 @contextmanager
@@ -298,6 +257,13 @@ class CheckedRunner(Runner):
                 'or start without (init_cfg=None)'
             ) from error
 
+    def test(self) -> dict[str, Any]:
+        """Measure; beside the metrics come the ``details`` that some keep out of the log."""
+        metrics = super().test()
+        for metric in self.test_evaluator.metrics:
+            metrics |= getattr(metric, 'details', {})
+        return metrics
+
     def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
         """Go on with a training.
 
@@ -332,7 +298,7 @@ class CheckedRunner(Runner):
                 'to start from its weights use --cfg-options load_from=FILE'
             )
         self.call_hook('after_load_checkpoint', checkpoint=content)
-        model = self.model.module if is_model_wrapper(self.model) else self.model
+        model = _unwrapped(self.model)
         fine_tuning = self._train_dataloader is not None and not self._resume
         fill_model(model, content, filename, require='backbone.' if fine_tuning else '')
         self._has_loaded = True
@@ -349,6 +315,13 @@ class BFloat16OptimWrapper(OptimWrapper):
         device = next(model.parameters()).device.type
         with super().optim_context(model), torch.autocast(device, torch.bfloat16):
             yield
+
+
+def _unwrapped(model: torch.nn.Module) -> torch.nn.Module:
+    """The model that has the weights, out of what distributes it or merges its predictions."""
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    return model
 
 
 def _check_neck(model: torch.nn.Module) -> None:

@@ -10,6 +10,7 @@ from mmengine.config import Config
 
 from rapidnet_mm import UserError, engine
 from rapidnet_mm.backbones import RapidNet
+from rapidnet_mm.outputs import write_metrics
 
 CONFIG = str(Path(__file__).parents[1] / 'configs/maskrcnn_rapidnet_ti_shapes.py')
 
@@ -188,11 +189,11 @@ def test_resuming_automatically_from_nothing_starts_from_the_beginning(tmp_path)
 
 
 def test_metrics_are_valid_json_whatever_the_numbers(tmp_path):
-    path = engine.write_metrics({'a': np.nan, 'b': np.float32(0.5)}, tmp_path / 'deep/metrics.json')
+    path = write_metrics({'a': np.nan, 'b': np.float32(0.5)}, tmp_path / 'deep/metrics.json')
     assert path.read_text().split() == ['{', '"a":', 'null,', '"b":', '0.5', '}']
     (tmp_path / 'file').write_text('')
     with pytest.raises(UserError, match='cannot be written'):
-        engine.write_metrics({}, tmp_path / 'file/metrics.json')
+        write_metrics({}, tmp_path / 'file/metrics.json')
 
 
 def test_tensorboard_is_added_or_its_absence_told(monkeypatch):

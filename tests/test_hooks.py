@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from rapidnet_mm.hooks import AtomicBackend, AtomicCheckpointHook, CurvesHook
+from rapidnet_mm.hooks import AtomicBackend, AtomicCheckpointHook, CurvesHook, curves
 from rapidnet_mm.hooks.checkpoint import latest_checkpoint, write_atomically
 from rapidnet_mm.hooks.curves import read_scalars
 
@@ -153,6 +153,16 @@ def test_the_picture_shows_three_panels(tmp_path):
     image = Image.open(tmp_path / 'curves.png')
     assert image.width > 3 * 300
     assert len(image.convert('RGB').getcolors(1 << 24)) > 50
+
+
+def test_a_curve_is_named_also_where_it_is_the_only_one(tmp_path):
+    from matplotlib.figure import Figure
+
+    write_log(tmp_path / '1' / 'vis_data', [dict(mIoU=0.4, mAcc=0.5, aAcc=0.6, step=200)])
+    _, val = read_scalars(tmp_path)
+    axes = Figure().subplots()
+    curves._draw(axes, val, curves.headlines(val))
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ['mIoU']
 
 
 def test_nothing_logged_makes_no_picture(tmp_path):

@@ -1,4 +1,4 @@
-"""Run a trained model on images: pictures with what it found, and a json beside each."""
+"""Run a trained model on images: pictures with what it found, and json and label maps beside."""
 
 import argparse
 import sys
@@ -7,8 +7,9 @@ from pathlib import Path
 from rich.progress import track
 
 from rapidnet_mm import UserError, cli
-from rapidnet_mm.engine import writable_folder
-from rapidnet_mm.inference import Inferencer, find_images, picture_name, write_result
+from rapidnet_mm.images import find_images, picture_name
+from rapidnet_mm.inference import Inferencer
+from rapidnet_mm.outputs import writable_folder, write_output
 
 
 def parse_args():
@@ -16,8 +17,10 @@ def parse_args():
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('inputs', nargs='+', metavar='IMAGE_OR_FOLDER')
-    parser.add_argument('--out-dir', required=True, help='where pictures and json files go')
-    parser.add_argument('--score-thr', type=cli.score, default=0.3, help='default: 0.3')
+    parser.add_argument(
+        '--out-dir', required=True, help='where pictures, json files and label maps go'
+    )
+    parser.add_argument('--score-thr', type=cli.score, default=0.3, help='of detections (0.3)')
     parser.add_argument('--device', help='cuda, cuda:1, cpu, ... (default: a GPU if there is one)')
     cli.add_options(parser)
     return parser.parse_args()
@@ -42,8 +45,8 @@ def main() -> int:
             print(f'skipped: {error}', file=sys.stderr)
             skipped += 1
             continue
-        result = {'image': str(image), **found.to_dict(args.score_thr)}
-        write_result(result, target.with_name(f'{target.name}.json'))
+        for ending, data in found.files(str(image), args.score_thr).items():
+            write_output(data, target.with_name(target.name + ending))
     print(f'{len(images) - skipped} of {len(images)} images done, results in {out_dir}')
     return 1 if skipped else 0
 

@@ -1,6 +1,6 @@
-"""Measure a checkpoint on the test set of a config: AP of boxes and masks."""
+"""Measure a checkpoint on the test set of a config: AP of boxes and masks, or mIoU of labels."""
 
-from rapidnet_mm import cli, engine
+from rapidnet_mm import cli, engine, outputs
 
 
 def parse_args():
@@ -10,7 +10,10 @@ def parse_args():
         '--show-dir', help='leave a picture of every image here: ground truth beside prediction'
     )
     parser.add_argument(
-        '--score-thr', type=cli.score, default=0.3, help='what the pictures show (default: 0.3)'
+        '--score-thr', type=cli.score, default=0.3, help='detections to show (default: 0.3)'
+    )
+    parser.add_argument(
+        '--tta', action='store_true', help='test on flipped and scaled variants, and merge'
     )
     parser.add_argument(
         '--out', help='write the metrics here as json (default: WORK_DIR/metrics.json)'
@@ -23,13 +26,15 @@ def main() -> None:
     cfg = engine.load_config(args.config, args.cfg_options, args.work_dir)
     if args.work_dir is None:
         cfg.work_dir += '/test'  # beside the record of the training, not over it
-    out = engine.writable_file(args.out or f'{cfg.work_dir}/metrics.json', '--out')
+    out = outputs.writable_file(args.out or f'{cfg.work_dir}/metrics.json', '--out')
     cfg.load_from, cfg.resume = args.checkpoint, False
     if args.show_dir:
         engine.show_predictions(cfg, args.show_dir, args.score_thr)
+    if args.tta:
+        engine.use_tta(cfg)
     metrics = engine.build_runner(cfg, launcher=args.launcher, mode='test').test()
     if engine.is_first_process(args.launcher):
-        engine.write_metrics(metrics, out)
+        outputs.write_metrics(metrics, out)
         print(f'metrics are in {out}')
 
 

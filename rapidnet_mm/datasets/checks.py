@@ -9,10 +9,15 @@ from typing import Any
 from mmengine.config import Config
 
 from ..errors import UserError
-from .coco import annotation_file, check_coco, class_names
+from . import coco, semantic
+from .coco import annotation_file, check_coco
+from .semantic import check_semantic
 
 # By the last part of the type's name: 'mmdet.CocoDataset' is a CocoDataset.
-CHECKERS: dict[str, Callable[[Mapping[str, Any], str], None]] = {'CocoDataset': check_coco}
+CHECKERS: dict[str, Callable[[Mapping[str, Any], str], None]] = {
+    'CocoDataset': check_coco,
+    **dict.fromkeys(semantic.TYPES, check_semantic),
+}
 
 
 def check_data(cfg: Config, splits: Sequence[str] = ('train', 'val')) -> None:
@@ -33,8 +38,19 @@ def check_data(cfg: Config, splits: Sequence[str] = ('train', 'val')) -> None:
         _check_evaluator(cfg.get(f'{split}_evaluator'), f'{split}_evaluator', datasets)
     for where, dataset in [item for datasets in found.values() for item in datasets]:
         CHECKERS[_type_name(dataset)](dataset, where)
-        if _type_name(dataset) == 'CocoDataset':
-            _check_class_count(cfg.get('model'), 'model', class_names(dataset), where)
+        _check_class_count(cfg.get('model'), 'model', class_names(dataset), where)
+
+
+def class_names(dataset: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of a data set's classes by its config, for the types in ``CHECKERS``.
+
+    Raises:
+        UserError: the config of the data set is not valid, or it is of another type.
+    """
+    kind = _type_name(dataset)
+    if kind not in CHECKERS:
+        raise UserError(f'the classes of a {kind} are not known; choose one of {sorted(CHECKERS)}')
+    return (coco if kind == 'CocoDataset' else semantic).class_names(dataset)
 
 
 def _datasets(cfg: Config, split: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

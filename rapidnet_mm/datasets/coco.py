@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
 from .files import check_images, fingerprint, note, recall
+from .sources import folders_beside, how_to_get, some
 
 if TYPE_CHECKING:
     from mmdet.datasets import CocoDataset
@@ -24,11 +25,6 @@ ENTRIES = {
     'categories': {'id': ID, 'name': str},
 }
 MANY = 20  # more classes than this are not written out
-GET_COCO = (
-    'download train2017.zip, val2017.zip and annotations_trainval2017.zip from '
-    'https://cocodataset.org/#download and unpack them under {root}, or link your copy: '
-    'ln -s /path/to/coco {root}, or set data_root'
-)
 
 
 def check_coco(dataset: Mapping[str, Any], where: str) -> None:
@@ -94,13 +90,13 @@ def _wants_masks(pipeline: Sequence[Any]) -> bool:
 def _check_paths(source: CocoDataset) -> None:
     root, file = str(source.data_root or ''), source.ann_file
     if root and not os.path.isdir(root):
-        raise UserError(f'data_root {root} does not exist; {_how_to_get(root)}')
+        raise UserError(f'data_root {root} does not exist; {how_to_get(root)}')
     if not os.path.isfile(file):
         fault, folder = f'annotation file {file} does not exist', os.path.dirname(file) or '.'
         if not os.path.isdir(folder):
-            raise UserError(f'{fault}, nor does its folder; {_how_to_get(root)}')
+            raise UserError(f'{fault}, nor does its folder; {how_to_get(root)}')
         others = sorted(path.name for path in Path(folder).glob('*.json'))
-        raise UserError(f'{fault}; json files there: {_some(others, 8) or "none"}; set ann_file')
+        raise UserError(f'{fault}; json files there: {some(others, 8) or "none"}; set ann_file')
     if 'img' not in source.data_prefix:
         given = dict(source.data_prefix)
         raise UserError(
@@ -109,21 +105,10 @@ def _check_paths(source: CocoDataset) -> None:
         )
     folder = source.data_prefix['img']
     if not os.path.isdir(folder or '.'):
-        beside = [path.name for path in Path(folder).parent.glob('*') if path.is_dir()]
         raise UserError(
             f'image folder {folder} does not exist; folders beside it: '
-            f'{_some(sorted(beside), 8) or "none"}; set data_prefix.img'
+            f'{folders_beside(folder)}; set data_prefix.img'
         )
-
-
-def _how_to_get(root: str) -> str:
-    root = root.rstrip('/')
-    name = os.path.basename(root).lower()
-    if 'shapes' in name:
-        return f'run python tools/make_shapes.py --root {root}'
-    if 'coco' in name:
-        return GET_COCO.format(root=root)
-    return 'set data_root to the folder of your data'
 
 
 def _check_content(source: CocoDataset, masks: bool) -> None:
@@ -171,7 +156,7 @@ def _read(path: str, test_mode: bool) -> dict[str, list[dict]]:
             'with, not trained on'
         )
     if lacks:
-        raise UserError(f'{path} is not in COCO format: it lacks {_some(lacks)}')
+        raise UserError(f'{path} is not in COCO format: it lacks {some(lacks)}')
     for kind, keys in ENTRIES.items():
         _check_entries(kind, content[kind], keys, path)
     return content
@@ -188,7 +173,7 @@ def _check_entries(kind: str, entries: Any, keys: Mapping[str, Any], path: str) 
         for key, types in keys.items():
             if not isinstance(entry.get(key), types):
                 if key not in entry:
-                    raise UserError(f'{name} lacks {_some([k for k in keys if k not in entry])}')
+                    raise UserError(f'{name} lacks {some([k for k in keys if k not in entry])}')
                 raise UserError(f'{name}: {key} is not valid: {entry[key]!r:.60}')
         if entry['id'] in seen:
             raise UserError(f'{name}: id {entry["id"]!r} was used before; ids must be unique')
@@ -217,7 +202,7 @@ def _check_categories(source: CocoDataset, names: Sequence[str]) -> None:
     classes, path = list(source.metainfo['classes']), source.ann_file
     for place, listed in ((f'categories of {path}', names), ('metainfo.classes', classes)):
         if twice := [name for name, count in Counter(listed).items() if count > 1]:
-            raise UserError(f'{place} name {_some(twice)} more than once; names must be unique')
+            raise UserError(f'{place} name {some(twice)} more than once; names must be unique')
     subset = source.metainfo.get('subset', False)
     ours = "COCO's 80 classes" if classes == [*source.METAINFO['classes']] else 'metainfo.classes'
     lacking = [name for name in classes if name not in names]
@@ -225,15 +210,15 @@ def _check_categories(source: CocoDataset, names: Sequence[str]) -> None:
     ordered = [name for name in names if name in classes]
     faults = []
     if lacking:
-        faults.append(f'in {ours} but not among the categories of {path}: {_some(lacking)}')
+        faults.append(f'in {ours} but not among the categories of {path}: {some(lacking)}')
     if unused:
-        faults.append(f'among the categories of {path} but not in {ours}: {_some(unused)}')
+        faults.append(f'among the categories of {path} but not in {ours}: {some(unused)}')
     if not faults and ordered != classes:  # MMDetection numbers labels by the file
         faults.append(f'metainfo.classes has not the order of the categories in {path}')
     if faults:
         advice = _classes_to_write(ordered if subset else names)
         if subset and lacking:
-            advice = f'the file has {_some(names, MANY)}'
+            advice = f'the file has {some(names, MANY)}'
         if unused and not lacking:
             advice += ', or, to leave them out on purpose, metainfo=dict(classes=..., subset=True)'
         raise UserError('; '.join([*faults, advice]))
@@ -326,9 +311,3 @@ def _check_folder(source: CocoDataset, images: Sequence[str]) -> None:
         f'none of the {len(images)} images of {source.ann_file} is in {folder}; '
         f'{advice} data_prefix.img'
     )
-
-
-def _some(names: Sequence[str], limit: int = 3) -> str:
-    """The first few of some names, and how many more there are."""
-    more = f' and {len(names) - limit} more' if len(names) > limit else ''
-    return ', '.join(names[:limit]) + more

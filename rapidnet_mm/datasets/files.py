@@ -59,7 +59,7 @@ def find_faults(files: Sequence[str]) -> list[tuple[str, str]]:
     bad = []
     with ThreadPoolExecutor(THREADS) as pool:
         found = pool.map(lambda batch: [(file, find_fault(file)) for file in batch], batches)
-        for batch in _with_progress(found, len(batches), f'checking {len(files)} images'):
+        for batch in with_progress(found, len(batches), f'checking {len(files)} images'):
             bad += [(file, fault) for file, fault in batch if fault]
     return bad
 
@@ -115,7 +115,7 @@ def _ends_with(marker: bytes, file: BinaryIO, size: int, start: int) -> bool:
     return marker in file.read()
 
 
-def _with_progress(items: Iterable[Any], total: int, title: str) -> Iterator[Any]:
+def with_progress(items: Iterable[Any], total: int, title: str) -> Iterator[Any]:
     """Pass items on; when it takes long, show a bar with the time left on stderr."""
     started = time.monotonic()
     bar = task = None

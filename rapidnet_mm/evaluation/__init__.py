@@ -1,5 +1,6 @@
 """Metrics."""
 
 from .coco import CocoAP
+from .semantic import SemanticIoU
 
-__all__ = ['CocoAP']
+__all__ = ['CocoAP', 'SemanticIoU']

@@ -2,5 +2,6 @@
 
 from .checkpoint import AtomicBackend, AtomicCheckpointHook
 from .curves import CurvesHook
+from .pictures import LabelPicturesHook
 
-__all__ = ['AtomicBackend', 'AtomicCheckpointHook', 'CurvesHook']
+__all__ = ['AtomicBackend', 'AtomicCheckpointHook', 'CurvesHook', 'LabelPicturesHook']

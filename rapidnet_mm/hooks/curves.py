@@ -41,20 +41,25 @@ def read_scalars(work_dir: str | Path, run: str = '*') -> tuple[Series, Series]:
     return train, val
 
 
+def headlines(val: Series) -> list[str]:
+    """Names of the validation results to draw."""
+    measured = [name for name in val if name not in ('step', 'time', 'data_time')]
+    return [name for name in measured if name.endswith(HEADLINES)] or measured
+
+
 def plot_curves(train: Series, val: Series, target: Path) -> None:
     """Draw loss, learning rate and validation results side by side into ``target`` (PNG)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     losses = [n for n in train if n == 'loss' or n.rpartition('.')[2].startswith('loss')]
+    if len(losses) == 2:  # the only part is the whole
+        losses = ['loss']
     rates = [n for n in train if n in ('lr', 'base_lr')][:1]
-    measured = [n for n in val if n.endswith(HEADLINES)] or [
-        n for n in val if n not in ('step', 'time', 'data_time')
-    ]
     panels = [
         ('loss', train, losses, 'iteration'),
         ('learning rate', train, rates, 'iteration'),
-        ('validation', val, measured, 'epoch or iteration'),
+        ('validation', val, headlines(val), 'epoch or iteration'),
     ]
     figure = Figure(figsize=(15, 4.2), layout='constrained')
     FigureCanvasAgg(figure)
@@ -78,7 +83,7 @@ def _draw(axes: Any, series: Series, names: Sequence[str]) -> None:
             marker='o' if len(steps) < 30 else None,
             markersize=3,
         )
-    if len(names) > 1:
+    if names:
         axes.legend(fontsize='small')
 
 

@@ -1,0 +1,14 @@
+# Semantic FPN, EfficientNet-B0, ADE20K, 40 000 iterations (8 GPUs x 4 images).
+#     tools/dist_train.sh configs/semfpn_efficientnet_b0_ade20k.py 8
+# The ImageNet weights are timm's Noisy Student file, as it is; another place: --cfg-options
+#     model.backbone.init_cfg.checkpoint=FILE
+_base_ = ['_base_/semfpn.py', '_base_/ade20k.py', '_base_/schedule_40k.py']
+
+model = dict(
+    backbone=dict(
+        type='TFEfficientNet',
+        arch='b0',
+        init_cfg=dict(type='Pretrained', checkpoint='checkpoints/tf_efficientnet_b0_ns.pth'),
+    ),
+    neck=dict(in_channels=[24, 40, 112, 320]),
+)

@@ -1,0 +1,18 @@
+# Semantic FPN, ResNet-50, ADE20K, 40 000 iterations (8 GPUs x 4 images): what others compare with.
+#     tools/dist_train.sh configs/semfpn_r50_ade20k.py 8
+# ImageNet weights, as the recipe has them (torchvision's are downloaded):
+#     --cfg-options model.backbone.init_cfg.type=Pretrained
+#                   model.backbone.init_cfg.checkpoint=torchvision://resnet50
+_base_ = ['_base_/semfpn.py', '_base_/ade20k.py', '_base_/schedule_40k.py']
+
+model = dict(
+    backbone=dict(
+        type='ResNet',
+        depth=50,
+        out_indices=(0, 1, 2, 3),
+        norm_cfg=dict(type='BN', requires_grad=True),
+        norm_eval=False,
+        style='pytorch',
+    ),
+    neck=dict(in_channels=[256, 512, 1024, 2048]),
+)

@@ -1,0 +1,10 @@
+# Semantic FPN, RapidNet-B, ADE20K, 40 000 iterations (8 GPUs x 4 images).
+#     tools/dist_train.sh configs/semfpn_rapidnet_b_ade20k.py 8
+# ImageNet weights, as the recipe has them (published files go in as they are):
+#     --cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE
+_base_ = ['_base_/semfpn.py', '_base_/ade20k.py', '_base_/schedule_40k.py']
+
+model = dict(
+    backbone=dict(type='RapidNet', arch='b'),
+    neck=dict(in_channels=[64, 128, 224, 416]),
+)

@@ -1,0 +1,10 @@
+# Semantic FPN, RapidNet-M, ADE20K, 40 000 iterations (8 GPUs x 4 images).
+#     tools/dist_train.sh configs/semfpn_rapidnet_m_ade20k.py 8
+# ImageNet weights, as the recipe has them (published files go in as they are):
+#     --cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE
+_base_ = ['_base_/semfpn.py', '_base_/ade20k.py', '_base_/schedule_40k.py']
+
+model = dict(
+    backbone=dict(type='RapidNet', arch='m'),
+    neck=dict(in_channels=[32, 64, 160, 320]),
+)
