@@ -17,13 +17,14 @@ from mmengine.dataset import Compose
 from mmengine.registry import MODELS, VISUALIZERS, init_default_scope
 from mmengine.utils import import_modules_from_strings
 
-from .checkpoints import fill_model, read_checkpoint
+from .checkpoints import fill_model
 from .datasets.checks import class_names
 from .engine import load_config
 from .errors import UserError
 from .images import read_image, write_image
 from .options import merge_options
 from .pictures import Panel, compose, legend_of, paint, palette_of
+from .reading import read_checkpoint
 from .results import Detections, Segmentation
 
 _COUNTER = itertools.count()

@@ -11,14 +11,9 @@ from torch import nn
 
 from rapidnet_mm import UserError
 from rapidnet_mm.backbones.rapidnet import ARCHS, RapidNet
-from rapidnet_mm.checkpoints import (
-    fill_model,
-    load_pretrained,
-    read_checkpoint,
-    to_ours,
-    weights_of,
-)
+from rapidnet_mm.checkpoints import fill_model, load_pretrained, to_ours, weights_of
 from rapidnet_mm.name_tables import NAME_TABLES, RAPIDNET
+from rapidnet_mm.reading import read_checkpoint
 
 HEADS = {'prediction.1.weight': torch.zeros(4, 2, 1, 1), 'head.weight': torch.zeros(10, 4)}
 
@@ -252,7 +247,7 @@ def test_files_written_under_another_numpy_are_read(tmp_path):
 
 def test_unknown_names_stay_as_they_are():
     state = {'neck.weight': torch.zeros(1)}
-    assert to_ours(state) == (state, [])
+    assert to_ours(state) == (state, [], None)
 
 
 def test_pickles_without_torch_are_refused(tmp_path):
