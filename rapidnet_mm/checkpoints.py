@@ -150,7 +150,7 @@ def _told(target: nn.Module, source: str, coverage: Coverage, weights: Weights) 
     if weights.dropped:
         heads = list(dict.fromkeys(key.split('.')[0] for key in weights.dropped))
         told += f', {len(weights.dropped)} left out on purpose ({_some(heads, 4)})'
-    if not coverage.taken and weights.family:
+    if weights.family and len(coverage.taken) < len(coverage.missing):
         told += f'; the file has the names of {weights.family}'
     return told
 
@@ -241,10 +241,7 @@ def weights_for(model: nn.Module, checkpoint: Mapping[str, Any], source: str) ->
 
 
 def fill_model(
-    model: nn.Module,
-    checkpoint: Mapping[str, Any] | Weights,
-    source: str,
-    require: str = '',
+    model: nn.Module, checkpoint: Mapping[str, Any] | Weights, source: str, require: str = ''
 ) -> Coverage:
     """Fill a whole detector, segmenter or classifier.
 
@@ -261,18 +258,44 @@ def fill_model(
     """
     found = isinstance(checkpoint, Weights)
     weights = checkpoint if found else weights_for(model, checkpoint, source)
+    coverage = check_fit(model, weights, source, require)
+    fit(model, weights.state)
+    print_log(_told(model, source, coverage, weights), logger='current')
+    return coverage
+
+
+def check_fit(model: nn.Module, weights: Weights, source: str, require: str = '') -> Coverage:
+    """What :func:`fill_model` would take, without taking it.
+
+    Raises:
+        UserError: tensors that are required are missing or of another shape.
+    """
     coverage = cover(model, weights.state)
     if not coverage.complete and hasattr(model, 'backbone'):
         place, backbone = 'backbone', model.backbone
         if hasattr(backbone, 'taps'):
             place, backbone = 'backbone.backbone', backbone.backbone
         _refuse_other_variant(backbone, under(place, weights, backbone).state, source)
-    told = _told(model, source, coverage, weights)
     if any(name.startswith(require) for name in coverage.missing + coverage.misshapen):
+        told = _told(model, source, coverage, weights)
         raise UserError(f'{told}; the checkpoint belongs to another model than the config')
-    fit(model, weights.state)
-    print_log(told, logger='current')
     return coverage
+
+
+def dataset_meta(checkpoint: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Classes and palette that a model was trained for, None if the checkpoint does not say.
+
+    MM 3 keeps them in lower case, MM 2 in upper case.
+    """
+    meta = checkpoint.get('meta') or {}
+    found = meta.get('dataset_meta') or {k: meta.get(k.upper()) for k in ('classes', 'palette')}
+    if not found.get('classes'):
+        return None
+    kept: dict[str, Any] = {'classes': tuple(map(str, found['classes']))}
+    palette = found.get('palette')
+    if palette is not None and not isinstance(palette, str):  # 'random', for MMDetection
+        kept['palette'] = [tuple(int(value) for value in colour) for colour in palette]
+    return kept
 
 
 @WEIGHT_INITIALIZERS.register_module('Pretrained', force=True)

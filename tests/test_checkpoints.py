@@ -185,43 +185,6 @@ def test_a_checkpoint_without_tensors_is_named():
         weights_of({'epoch': 3}, 'file')
 
 
-class Payload:
-    """Unpickled without care, this creates a file."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return open, (self.path, 'w')
-
-
-class StealthyPayload(Payload):
-    """The same through the one name that is on the list of harmless ones for MMEngine's logs."""
-
-    def __reduce__(self):
-        return getattr, (argparse.Namespace, '__init__')
-
-
-def test_code_in_a_checkpoint_is_never_run(tmp_path):
-    target = tmp_path / 'created'
-    path = save({'state_dict': {}, 'x': Payload(str(target))}, tmp_path)
-    with pytest.raises(UserError, match='could run code'):
-        read_checkpoint(path)
-    assert not target.exists()
-    with pytest.raises(UserError):
-        read_checkpoint(save({'x': StealthyPayload('')}, tmp_path))
-
-
-def test_mmengine_itself_reads_without_running_code(tmp_path):
-    from mmengine.runner import CheckpointLoader
-
-    target = tmp_path / 'created'
-    path = save({'state_dict': {}, 'x': Payload(str(target))}, tmp_path)
-    with pytest.raises(UserError):
-        CheckpointLoader.load_checkpoint(path)
-    assert not target.exists()
-
-
 def test_a_training_state_with_its_logs_is_read(tmp_path):
     history = HistoryBuffer([1.0, 0.5], [1, 1])
     path = save({'message_hub': {'log_scalars': {'loss': history}}, 'n': np.int64(3)}, tmp_path)

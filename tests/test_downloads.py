@@ -61,7 +61,7 @@ def test_a_file_is_fetched_once_and_then_needs_no_server(tmp_path, monkeypatch):
         assert len(site.asked) == 1
     assert value_at(url) == 1
     assert left(url) == {'some_model.pth'}
-    with pytest.raises(UserError, match='other.pth cannot be downloaded: .*refused') as error:
+    with pytest.raises(UserError, match=r'other.pth cannot be downloaded: .*refused') as error:
         value_at(url.replace('some_model', 'other'))
     assert '\n' not in str(error.value)
 
