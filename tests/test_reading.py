@@ -15,7 +15,7 @@ from mmengine.runner import CheckpointLoader
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from safetensors.torch import save_file
 
-from rapidnet_mm import Inferencer, UserError, engine, reading
+from rapidnet_mm import Inferencer, UserError, cli, engine, reading
 from rapidnet_mm.backbones import RapidNet
 from rapidnet_mm.checkpoints import Pretrained, load_pretrained
 from rapidnet_mm.reading import read_checkpoint
@@ -149,6 +149,13 @@ def test_in_our_tools_torch_itself_refuses_to_run_code(malicious, created, monke
     reading.forbid_unpickling()
     with pytest.raises(Exception, match='Weights only load failed'):
         torch.load(malicious, weights_only=False)
+    assert not created.exists()
+
+
+def test_every_tool_runs_so(malicious, created, monkeypatch):
+    monkeypatch.setenv(reading.FORCE_SAFE, '0')
+    with pytest.raises(Exception, match='Weights only load failed'):
+        cli.run(lambda: torch.load(malicious, weights_only=False))
     assert not created.exists()
 
 

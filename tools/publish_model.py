@@ -17,7 +17,9 @@ def parse_args():
     )
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--out-dir', default='published', help='where files go (published)')
+    parser.add_argument(
+        '--out-dir', default='work_dirs/published', help='where files go (%(default)s)'
+    )
     parser.add_argument('--metrics', metavar='JSON', help='what tools/test.py --out wrote')
     cli.add_options(parser)
     return parser.parse_args()
