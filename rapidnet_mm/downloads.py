@@ -171,8 +171,7 @@ def _extent(response: Any) -> tuple[int, int | None]:
     """Where in the file the answer begins, and how long the file is."""
     if response.status == 206:
         found = re.match(r'bytes (\d+)-\d+/(\d+)', response.headers.get('Content-Range', ''))
-        if found:
-            return int(found[1]), int(found[2])
+        return (int(found[1]), int(found[2])) if found else (-1, None)
     length = response.headers.get('Content-Length')
     return 0, int(length) if length and length.isdigit() else None
 

@@ -86,7 +86,7 @@ def read_checkpoint(
     """
     path = locate(source)
     if sha256 is not None:
-        _check_sum(path, sha256)
+        _check_sum(path, sha256, '; delete it to download it again' if '://' in str(source) else '')
     try:
         if kind_of(path) == 'safetensors':
             return _read_safetensors(path, map_location)
@@ -138,13 +138,13 @@ def _dict(checkpoint: Any, path: Path) -> dict[str, Any]:
     return checkpoint
 
 
-def _check_sum(path: Path, sha256: str) -> None:
+def _check_sum(path: Path, sha256: str, way_out: str) -> None:
     if not re.fullmatch(r'[0-9a-fA-F]{64}', str(sha256)):
         raise UserError(f'sha256={sha256!r} of checkpoint {path} is not 64 hexadecimal digits')
     if (found := sha256_of(path)) != sha256.lower():
         raise UserError(
             f'checkpoint {path} is not the file that is meant: its SHA-256 is {found}, '
-            f'and not {sha256.lower()}'
+            f'and not {sha256.lower()}{way_out}'
         )
 
 

@@ -13,6 +13,7 @@ class Site:
         ranges: whether parts can be asked for.
         lengths: whether the length is told.
         tags: whether the version is told.
+        vague: whether the answer to a range does not tell how long the whole is.
         breaks: how many more answers break off half-way.
         asked: the paths and ranges that were asked for, in order.
     """
@@ -20,6 +21,7 @@ class Site:
     def __init__(self):
         self.files = {}
         self.ranges = self.lengths = self.tags = True
+        self.vague = False
         self.breaks = 0
         self.asked = []
         self.url = ''
@@ -40,7 +42,8 @@ def _handler(site):
                 return
             self.send_response(206 if start else 200)
             if start:
-                self.send_header('Content-Range', f'bytes {start}-{len(data) - 1}/{len(data)}')
+                whole = '*' if site.vague else len(data)
+                self.send_header('Content-Range', f'bytes {start}-{len(data) - 1}/{whole}')
             if site.lengths:
                 self.send_header('Content-Length', str(len(data) - start))
             if site.tags:

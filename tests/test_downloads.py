@@ -97,10 +97,11 @@ def test_a_download_that_keeps_breaking_off_is_an_error_and_the_next_run_goes_on
     assert site.asked[-1] == (URL, f'bytes={come}-')
 
 
-def test_a_server_without_ranges_starts_anew(site):
-    site.ranges, site.breaks = False, 1
+@pytest.mark.parametrize(('ranges', 'answers'), [(False, 2), (True, 3)])
+def test_a_server_without_proper_ranges_starts_anew(ranges, answers, site):
+    site.ranges, site.vague, site.breaks = ranges, True, 1
     assert value_at(site.url + URL) == 1
-    assert len(site.asked) == 2
+    assert len(site.asked) == answers
     assert cached_path(site.url + URL).read_bytes() == DATA
 
 
@@ -146,7 +147,7 @@ def test_a_pinned_sum_is_checked_for_urls_also_from_the_cache(site):
     for _ in range(2):
         assert read_checkpoint(url, sha256=right.upper())['weight'].numel() == 5000
         line = refusal(lambda: read_checkpoint(url, sha256='0' * 64))
-        assert_says(line, cached_path(url), right, '0' * 64)
+        assert_says(line, cached_path(url), right, '0' * 64, 'delete it')
 
 
 def test_what_torch_hub_has_is_taken_if_the_hash_in_its_name_is_right(site, tmp_path):
