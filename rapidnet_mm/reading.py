@@ -152,12 +152,13 @@ def kind_of(path: Path) -> str | None:
     """'zip' or 'pickle' (torch's new and old format), 'safetensors', or None; by the content."""
     with open(path, 'rb') as file:
         head = file.read(9)
+    # A length below 2^40 in eight bytes, the lowest first, and the header of that length. It comes
+    # first because such a length may begin like the others.
+    if head[5:] == b'\0\0\0{':
+        return 'safetensors'
     if head.startswith(b'PK'):
         return 'zip'
-    if head.startswith(b'\x80'):
-        return 'pickle'
-    # A length below 2^40 in eight bytes, the lowest first, and the header of that length.
-    return 'safetensors' if head[5:] == b'\0\0\0{' else None
+    return 'pickle' if head.startswith(b'\x80') else None
 
 
 def fault_of(path: Path) -> str | None:

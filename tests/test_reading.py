@@ -199,6 +199,17 @@ def test_safetensors_are_known_by_their_content(name, tmp_path):
     assert_says(refusal(read_checkpoint, tmp_path / name), name, 'damaged')
 
 
+@pytest.mark.parametrize('length', [0x80, 0x4B50, 0x180])
+def test_safetensors_are_known_whatever_their_first_bytes(length, tmp_path):
+    # the length of the header comes first, and may begin like a pickle (0x80) or a zip ('PK')
+    entry = {'a': {'dtype': 'F32', 'shape': [1], 'data_offsets': [0, 4]}}
+    header = json.dumps(entry).encode().ljust(length)
+    data = length.to_bytes(8, 'little') + header + np.float32(3).tobytes()
+    (tmp_path / 'x.pth').write_bytes(data)
+    assert read_checkpoint(tmp_path / 'x.pth')['state_dict']['a'].item() == 3
+    assert reading.fault_of(tmp_path / 'x.pth') is None
+
+
 def test_a_pinned_sum_is_checked_before_anything_is_loaded(tmp_path):
     source = RapidNet('ti')
     torch.save(source.state_dict(), tmp_path / 'weights.pth')
