@@ -75,12 +75,17 @@ def downloaded(url: str, fault_of: Callable[[Path], str | None]) -> Path:
     except urllib.error.HTTPError as error:
         raise _failure(url, f'the server says {error.code} {error.reason}') from error
     except (OSError, http.client.HTTPException) as error:  # no network, disk full, broken off
-        raise _failure(url, f'{getattr(error, "reason", None) or error!r}') from error
+        reason = str(getattr(error, 'reason', None) or error) or type(error).__name__
+        raise _failure(url, reason) from error
     return path
 
 
 def _failure(url: str, reason: str) -> UserError:
-    return UserError(f'checkpoint {url} cannot be downloaded: {" ".join(reason.split())}')
+    reason = ' '.join(reason.split())
+    return UserError(
+        f'checkpoint {url} cannot be downloaded: {reason}; get it by other means and name the '
+        f'file, or put it at {cached_path(url)}'
+    )
 
 
 def _hub_file(url: str) -> Path | None:

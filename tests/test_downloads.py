@@ -3,6 +3,7 @@
 import hashlib
 import io
 import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -137,9 +138,13 @@ def test_a_page_instead_of_a_file_is_not_kept(site):
     assert value_at(site.url + URL) == 3
 
 
-def test_a_file_that_is_not_there_is_named(site):
-    line = refusal(read_checkpoint, site.url + '/missing.pth')
+def test_a_file_that_is_not_there_is_named_with_the_way_out(site):
+    url = site.url + '/missing.pth'
+    line = refusal(read_checkpoint, url)
     assert_says(line, '/missing.pth cannot be downloaded', '404')
+    by_hand = line.rpartition('put it at ')[2]
+    Path(by_hand).write_bytes(DATA)
+    assert value_at(url) == 1
 
 
 def test_a_pinned_sum_is_checked_for_urls_also_from_the_cache(site):
