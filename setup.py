@@ -47,6 +47,7 @@ setup(
         'faster-coco-eval>=1.6',
         'matplotlib',
         'rich',
+        'safetensors>=0.4.3',
     ],
     extras_require={
         'mm': MAINTAINED,

@@ -7,19 +7,29 @@ FOLDER/data/coco_eval_oracle    detections with their published AP
 
 import importlib.util
 import json
+import subprocess
 import sys
+import tempfile
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from mmengine.logging import MMLogger
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.utils import import_modules_from_strings
+from torch import nn
 
 from rapidnet_mm.backbones import RapidNet
 from rapidnet_mm.checkpoints import to_ours
+from rapidnet_mm.engine import load_config
 from rapidnet_mm.evaluation.coco import coco_api, evaluate
+from rapidnet_mm.publishing import write_checked
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.reference import rexnet_outputs
+
+REPOSITORY = Path(__file__).parents[1]
 
 
 def rapidnet_outputs(arch: str, state: dict, image: torch.Tensor) -> dict:
@@ -29,23 +39,53 @@ def rapidnet_outputs(arch: str, state: dict, image: torch.Tensor) -> dict:
 
 
 # What gives the recorded maps by name, from published weights and an image.
-MODELS = {
+BACKBONES = {
     'rapidnet_ti': partial(rapidnet_outputs, 'ti'),
     'rapidnet_m': partial(rapidnet_outputs, 'm'),
     'rexnet_100': partial(rexnet_outputs, 'ReXNet'),
     'rexnet_lite_100': partial(rexnet_outputs, 'ReXNetLite'),
 }
+RAPIDNET_MAPS = {f'stage{index}': f'stages.{index}' for index in range(4)}
+REXNET_MAPS = {
+    'block2': 'stages.0',
+    'block4': 'stages.1',
+    'block10': 'stages.2',
+    'block15': 'stages.3',
+    'expand_s16': 'stages.3.0.expand',
+    'penultimate_s32': 'stages.4',
+}
+# Whole models that such weights go into, and where inside their backbones the recorded maps are.
+WHOLE = {
+    'rapidnet_ti': (['maskrcnn_rapidnet_ti_coco', 'semfpn_rapidnet_ti_ade20k'], RAPIDNET_MAPS),
+    'rapidnet_m': (['maskrcnn_rapidnet_m_coco', 'semfpn_rapidnet_m_ade20k'], RAPIDNET_MAPS),
+    'rexnet_100': (
+        ['maskrcnn_rexnet_100_coco', 'semfpn_rexnet_100_ade20k', 'ssdlite_rexnet_100_coco'],
+        REXNET_MAPS,
+    ),
+    'rexnet_lite_100': (['ssdlite_rexnet_lite_100_coco'], REXNET_MAPS),
+}
+# In float64 and as fill.py writes it, in float32, where the weights themselves are rounded.
+FILES = {'double.pth': 1e-9, 'double.safetensors': 1e-9, 'single.pth': 1e-5}
 COCO_NUMBERS = 'AP AP50 AP75 APs APm APl AR1 AR10 AR100 ARs ARm ARl'.split(' ')
 
 
-def check_backbones(folder: Path) -> None:
+def load_fill(folder: Path):
     spec = importlib.util.spec_from_file_location('fill', folder / 'fill.py')
     fill = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(fill)
-    for name, run in MODELS.items():
+    return fill
+
+
+def filled(fill, path: Path) -> dict:
+    return {k: torch.from_numpy(np.asarray(v)) for k, v in fill.state_dict(path).items()}
+
+
+def check_backbones(folder: Path) -> None:
+    fill = load_fill(folder)
+    for name, run in BACKBONES.items():
         path = folder / f'{name}.json'
         expected = json.loads(path.read_text())['outputs']
-        state = {k: torch.from_numpy(np.asarray(v)) for k, v in fill.state_dict(path).items()}
+        state = filled(fill, path)
         outputs = run(state, torch.from_numpy(fill.reference_input()))
         if name.startswith('rapidnet'):
             del expected['logits']  # its classifier is not part of the package
@@ -53,6 +93,58 @@ def check_backbones(folder: Path) -> None:
         worst = max(difference(outputs[tap], expected[tap]) for tap in outputs)
         assert worst < 1e-9, (name, worst)
         print(f'{name}: {len(outputs)} maps within {worst:.1e} of the published implementation')
+
+
+def check_whole_models(folder: Path) -> None:
+    """Published files into the backbones of detectors and segmenters, by init_cfg."""
+    MMLogger.get_current_instance().setLevel('WARNING')  # it lists every parameter
+    fill = load_fill(folder)
+    image = torch.from_numpy(fill.reference_input())
+    for name, (configs, places) in WHOLE.items():
+        path = folder / f'{name}.json'
+        expected = json.loads(path.read_text())['outputs']
+        with tempfile.TemporaryDirectory() as files:
+            torch.save({'model': filled(fill, path)}, f'{files}/double.pth')
+            write_checked(filled(fill, path), f'{files}/double.safetensors')
+            script = [sys.executable, str(folder / 'fill.py'), str(path), f'{files}/single.pth']
+            subprocess.run(script, check=True)
+            for config in configs:
+                backbone = built(config).backbone
+                for file, tolerance in FILES.items():
+                    maps = maps_with(backbone, f'{files}/{file}', places, image)
+                    worst = max(difference(maps[tap], expected[tap]) for tap in maps)
+                    assert worst < tolerance, (config, file, worst)
+                    print(f'{config} from {name}, {file}: {len(maps)} maps within {worst:.1e}')
+
+
+def built(config: str) -> nn.Module:
+    cfg = load_config(REPOSITORY / f'configs/{config}.py')
+    import_modules_from_strings(**cfg.custom_imports)
+    init_default_scope(cfg.default_scope)
+    return MODELS.build(cfg.model).double().eval()
+
+
+def maps_with(backbone: nn.Module, file: str, places: dict, image: torch.Tensor) -> dict:
+    inner = backbone.backbone if hasattr(backbone, 'taps') else backbone  # that of SSDLite
+    inner.init_cfg = dict(type='Pretrained', checkpoint=file)
+    inner._is_init = False
+    inner.init_weights()
+    maps, modules = {}, dict(inner.named_modules())
+    hooks = []
+    for tap, place in places.items():
+        if place not in modules:  # the last convolution, which only SSDLite has
+            continue
+        module = modules[place][-1] if place.count('.') == 1 else modules[place]
+
+        def keep(module, args, output, tap=tap):  # noqa: ARG001
+            maps[tap] = output
+
+        hooks.append(module.register_forward_hook(keep))
+    with torch.no_grad():
+        backbone(image)
+    for hook in hooks:
+        hook.remove()
+    return maps
 
 
 def difference(output: torch.Tensor, expected: dict) -> float:
@@ -100,6 +192,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     if (folder / 'reference').is_dir():
         check_backbones(folder / 'reference')
+        check_whole_models(folder / 'reference')
         check_operators(folder / 'reference/mmcv_ops.npz')
     if (folder / 'data/coco_eval_oracle').is_dir():
         check_coco(folder / 'data/coco_eval_oracle')

@@ -2,7 +2,7 @@
 
 Importing this package registers everything in MMEngine's root registries, lets mmcv's NMS and
 RoIAlign come from torchvision where mmcv is installed without its compiled extension, and has
-MMEngine read local checkpoints without running code from them.
+MMEngine read checkpoints, wherever they are, without running code from them.
 """
 
 try:

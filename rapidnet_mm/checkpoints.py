@@ -1,116 +1,35 @@
-"""Published weights into our models: safe reading, translated names, nothing left out in silence.
+"""Published weights into our models: translated names, and nothing left out in silence.
 
 A file is recognised by its keys, with the tables of :mod:`rapidnet_mm.name_tables`.
 """
 
 from __future__ import annotations
 
-import argparse
-import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlparse
 
-import numpy as np
 import torch
-from mmengine.logging import HistoryBuffer, print_log
-from mmengine.runner import CheckpointLoader
+from mmengine.logging import print_log
+from mmengine.model.weight_init import PretrainedInit, update_init_info
+from mmengine.registry import WEIGHT_INITIALIZERS
+from mmengine.runner.checkpoint import load_state_dict
 from torch import Tensor, nn
 
 from .errors import UserError
 from .name_tables import NAME_TABLES, NameTable
+from .reading import read_checkpoint
 
 # Where files keep their weights; averaged weights are what the papers measured, so they come first.
-WRAPPERS = ('state_dict_ema', 'model_ema', 'state_dict', 'model')
+# MMEngine's EMAHook saves the averaged ones as state_dict and the others as ema_state_dict.
+AVERAGED = ('state_dict_ema', 'model_ema')
+WRAPPERS = (*AVERAGED, 'state_dict', 'model', 'ema_state_dict')
+# Where a backbone may lie: at the top, in a model, or tapped in a model.
+PLACES = ('', 'backbone.', 'backbone.backbone.')
 
 
-def _history_method(owner: type, name: str) -> Any:
-    """What a pickled HistoryBuffer asks ``getattr`` for: its own statistics, and nothing else."""
-    if owner is not HistoryBuffer or name.startswith('_'):
-        raise AttributeError(f'{name} of {owner} is not allowed in a checkpoint')
-    return getattr(owner, name)
-
-
-def _harmless() -> list[Any]:
-    """Types that training states hold and that cannot run code."""
-    # What NumPy's arrays and numbers are pickled by; a file names it as the version that wrote it.
-    functions = [
-        (function, f'{module}.{function.__name__}')
-        for function in (np.zeros(0).__reduce__()[0], np.float64(0).__reduce__()[0])
-        for module in ('numpy.core.multiarray', 'numpy._core.multiarray')
-    ]
-    dtypes = {type(np.dtype(kind)) for kind in 'fdilqIQ?bBhHe'}
-    return [
-        argparse.Namespace,
-        HistoryBuffer,
-        np.ndarray,
-        np.dtype,
-        *dtypes,
-        *functions,
-        (_history_method, 'builtins.getattr'),
-    ]
-
-
-def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict[str, Any]:
-    """Read a file that ``torch.save`` wrote, without ever running code from it.
-
-    Raises:
-        UserError: the file is missing, damaged, no checkpoint, or holds objects that could run
-            code when read.
-    """
-    path = _downloaded(str(path)) if '://' in str(path) else Path(path).expanduser()
-    if path.is_dir():
-        raise UserError(f'checkpoint {path} is a folder; name a file in it')
-    if not path.is_file():
-        raise UserError(f'checkpoint {path} does not exist (or is not a file)')
-    try:
-        with torch.serialization.safe_globals(_harmless()):
-            checkpoint = torch.load(path, map_location=map_location, weights_only=True)
-    except Exception as error:  # torch raises half a dozen types here, all about this file
-        raise UserError(f'checkpoint {path} {_reason(path, error)}') from error
-    if not isinstance(checkpoint, dict):
-        raise UserError(
-            f'checkpoint {path} holds a {type(checkpoint).__name__}, not a dict of tensors'
-        )
-    return checkpoint
-
-
-def _downloaded(url: str) -> Path:
-    """The file behind a URL, from the cache of torch.hub where it is there already."""
-    if not url.startswith(('http://', 'https://')):
-        raise UserError(f'checkpoint {url}: only files and http(s) URLs can be read')
-    path = Path(torch.hub.get_dir()) / 'checkpoints' / Path(urlparse(url).path).name
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            torch.hub.download_url_to_file(url, str(path))  # appears in whole or not at all
-        except OSError as error:  # no network, not found, disk full
-            raise UserError(f'checkpoint {url} cannot be downloaded: {error}') from error
-    return path
-
-
-def _reason(path: Path, error: Exception) -> str:
-    forbidden = re.search(r'(?:GLOBAL|global) ([\w.]+)', str(error))
-    if 'Unsupported' in str(error) and forbidden:
-        return (
-            f'holds {forbidden[1]}, which could run code when read, so it was not read; '
-            'take a file that holds tensors and plain values only'
-        )
-    if path.stat().st_size == 0:
-        return 'is empty'
-    return (
-        f'is not a checkpoint or is damaged ({path.stat().st_size} bytes): '
-        'expected a file that torch.save wrote in whole'
-    )
-
-
-def load_from_file(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """MMEngine's loader of local files, without its fallback that runs code from the file."""
-    return read_checkpoint(filename, map_location)
-
-
-CheckpointLoader.register_scheme('', loader=load_from_file, force=True)
+def wrapper_of(checkpoint: Mapping[str, Any]) -> str | None:
+    """The name under which a checkpoint keeps its weights, None where they are at its top."""
+    return next((name for name in WRAPPERS if isinstance(checkpoint.get(name), dict)), None)
 
 
 def weights_of(checkpoint: Mapping[str, Any], source: str) -> dict[str, Tensor]:
@@ -119,8 +38,8 @@ def weights_of(checkpoint: Mapping[str, Any], source: str) -> dict[str, Tensor]:
     Raises:
         UserError: there is no dict of tensors in it.
     """
-    inner = next((checkpoint[w] for w in WRAPPERS if isinstance(checkpoint.get(w), dict)), None)
-    state = checkpoint if inner is None else inner
+    wrapper = wrapper_of(checkpoint)
+    state = checkpoint if wrapper is None else checkpoint[wrapper]
     tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
     if not tensors:
         raise UserError(
@@ -130,18 +49,31 @@ def weights_of(checkpoint: Mapping[str, Any], source: str) -> dict[str, Tensor]:
     return {key.removeprefix('module.'): value for key, value in tensors.items()}
 
 
-def to_ours(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
-    """Translate published names, if they are; returns the state and the keys dropped on purpose.
+class Weights(NamedTuple):
+    """Tensors under our names, keys that were dropped on purpose, and whose names they had."""
+
+    state: dict[str, Tensor]
+    dropped: list[str]
+    family: str | None = None  # of NAME_TABLES; None: the names are as they were
+
+
+def to_ours(state: Mapping[str, Tensor]) -> Weights:
+    """Translate published names, if they are.
 
     Understands a bare backbone or classifier, and a whole model with a backbone under
     ``backbone.``; our own names stay as they are.
     """
+    best, found = 0.5, None  # a file may hold a little more than the weights
     for prefix in ('', 'backbone.'):
         keys = [key.removeprefix(prefix) for key in state if key.startswith(prefix)]
-        for table in NAME_TABLES.values():
-            if table.recognises(keys):
-                return _translated(state, table, prefix)
-    return dict(state), []
+        for family, table in NAME_TABLES.items():
+            if (share := table.share(keys)) > best:  # of equals the first
+                best, found = share, (family, table, prefix)
+    if found is None:
+        return Weights(dict(state), [])
+    family, table, prefix = found
+    ours, dropped = _translated(state, table, prefix)
+    return Weights(ours, dropped, family)
 
 
 def _translated(
@@ -149,13 +81,15 @@ def _translated(
 ) -> tuple[dict[str, Tensor], list[str]]:
     ours, dropped = {}, []
     for key, value in state.items():
-        name = table.to_ours(key.removeprefix(prefix)) if key.startswith(prefix) else None
-        if name is not None:
-            ours[prefix + name] = value
-        elif prefix:  # necks and heads keep their names
+        inner = key.removeprefix(prefix)
+        if not key.startswith(prefix):  # necks and heads keep their names
             ours[key] = value
-        else:
+        elif (name := table.to_ours(inner)) is not None:
+            ours[prefix + name] = value
+        elif inner.startswith(table.dropped):
             dropped.append(key)
+        else:
+            ours[key] = value
     return ours, dropped
 
 
@@ -179,26 +113,46 @@ class Coverage(NamedTuple):
             names = getattr(self, label)
             if names:
                 word = 'of another shape' if label == 'misshapen' else label
-                more = ', ...' if len(names) > 2 else ''
-                parts.append(f'{len(names)} {word} ({", ".join(names[:2])}{more})')
+                parts.append(f'{len(names)} {word} ({_some(names, 2)})')
         return ', '.join(parts)
 
 
-def fit(module: nn.Module, state: Mapping[str, Tensor]) -> Coverage:
-    """Copy what fits of ``state`` into ``module``, and tell what did and what did not."""
+def _some(names: list[str], count: int) -> str:
+    return ', '.join(names[:count]) + (', ...' if len(names) > count else '')
+
+
+def cover(module: nn.Module, state: Mapping[str, Tensor]) -> Coverage:
+    """What of ``state`` fits into ``module``, by name and shape."""
     own = module.state_dict()
     # Counters that old files lack, and that nothing reads with BatchNorm's default momentum.
     wanted = {k: v for k, v in own.items() if k in state or not k.endswith('num_batches_tracked')}
     missing = [k for k in wanted if k not in state]
     misshapen = [k for k in wanted if k in state and _shape(state[k]) != _shape(wanted[k])]
     taken = [k for k in wanted if k in state and k not in set(misshapen)]
-    module.load_state_dict({key: state[key] for key in taken}, strict=False)
     return Coverage(taken, missing, misshapen, [key for key in state if key not in own])
+
+
+def fit(module: nn.Module, state: Mapping[str, Tensor]) -> Coverage:
+    """Copy what fits of ``state`` into ``module``, and tell what did and what did not."""
+    coverage = cover(module, state)
+    module.load_state_dict({key: state[key] for key in coverage.taken}, strict=False)
+    return coverage
 
 
 def _shape(tensor: Tensor) -> tuple[int, ...]:
     """The shape; a single number may be stored as ``()`` or ``(1,)``, and torch reads both."""
     return () if tensor.shape == (1,) else tuple(tensor.shape)
+
+
+def _told(target: nn.Module, source: str, coverage: Coverage, weights: Weights) -> str:
+    """The one line about a file and what became of it."""
+    told = f'{type(target).__name__} from {source}: {coverage}'
+    if weights.dropped:
+        heads = list(dict.fromkeys(key.split('.')[0] for key in weights.dropped))
+        told += f', {len(weights.dropped)} left out on purpose ({_some(heads, 4)})'
+    if weights.family and len(coverage.taken) < len(coverage.missing):
+        told += f'; the file has the names of {weights.family}'
+    return told
 
 
 def variant_of(module: nn.Module, state: Mapping[str, Tensor]) -> str | None:
@@ -212,52 +166,6 @@ def variant_of(module: nn.Module, state: Mapping[str, Tensor]) -> str | None:
     return None
 
 
-def load_pretrained(
-    backbone: nn.Module,
-    checkpoint: str,
-    prefix: str | None = None,
-    map_location: Any = 'cpu',
-    allow_partial: bool = False,
-) -> Coverage:
-    """Fill a backbone from a published or own file; what ``init_cfg`` of type Pretrained calls.
-
-    Args:
-        backbone: one of this package's backbones.
-        checkpoint: path of a backbone, classifier, detector or segmenter checkpoint.
-        prefix: take only what lies under this name, such as ``'backbone'``; found by itself.
-        map_location: where to put the tensors first.
-        allow_partial: accept a file that does not fill the whole backbone.
-
-    Raises:
-        UserError: a file that cannot be read, or does not fill the backbone.
-    """
-    state, dropped = to_ours(weights_of(read_checkpoint(checkpoint, map_location), checkpoint))
-    if prefix is None:
-        prefix = _prefix_of(backbone, state)
-    if prefix:
-        prefix = prefix.rstrip('.') + '.'
-        dropped += [key for key in state if not key.startswith(prefix)]
-        state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-    name = type(backbone).__name__
-    coverage = fit(backbone, state)
-    if not coverage.complete:
-        _refuse_other_variant(backbone, state, checkpoint)
-    told = f'{name} from {checkpoint}: {coverage}'
-    if dropped:
-        told += f', {len(dropped)} left out on purpose (heads)'
-    if not coverage.complete and not allow_partial:
-        raise UserError(f'{told}; set allow_partial=True in init_cfg if that is meant')
-    print_log(told, logger='current')
-    return coverage
-
-
-def _prefix_of(backbone: nn.Module, state: Mapping[str, Tensor]) -> str:
-    """Where in the state the backbone lies: at the top, in a model, or tapped in a model."""
-    own = backbone.state_dict()
-    prefixes = ('', 'backbone.', 'backbone.backbone.')
-    return max(prefixes, key=lambda prefix: sum(prefix + key in state for key in own))
-
-
 def _refuse_other_variant(backbone: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
     """Name the variant that a file is of. It builds every variant, so ask only where it matters."""
     variant = variant_of(backbone, state)
@@ -267,14 +175,80 @@ def _refuse_other_variant(backbone: nn.Module, state: Mapping[str, Tensor], sour
         raise UserError(f'checkpoint {source} is a {name} {variant}, but the config has {own}')
 
 
+def load_pretrained(
+    backbone: nn.Module,
+    checkpoint: str,
+    prefix: str | None = None,
+    map_location: Any = 'cpu',
+    allow_partial: bool = False,
+    sha256: str | None = None,
+) -> Coverage:
+    """Fill a backbone from a published or own file; what ``init_cfg`` of type Pretrained calls.
+
+    Args:
+        backbone: one of this package's backbones.
+        checkpoint: path or URL of a backbone, classifier, detector or segmenter checkpoint.
+        prefix: take only what lies under this name, such as ``'backbone'``; found by itself.
+        map_location: where to put the tensors first.
+        allow_partial: accept a file that does not fill the whole backbone.
+        sha256: what the file's SHA-256 has to be.
+
+    Raises:
+        UserError: a file that cannot be read, is another than ``sha256`` says, or does not fill
+            the backbone.
+    """
+    content = read_checkpoint(checkpoint, map_location, sha256)
+    weights = under(prefix, to_ours(weights_of(content, checkpoint)), backbone)
+    coverage = cover(backbone, weights.state)
+    if not coverage.complete:
+        _refuse_other_variant(backbone, weights.state, checkpoint)
+    told = _told(backbone, checkpoint, coverage, weights)
+    if not coverage.complete and not allow_partial:
+        raise UserError(f'{told}; set allow_partial=True in init_cfg if that is meant')
+    fit(backbone, weights.state)
+    print_log(told, logger='current')
+    return coverage
+
+
+def under(prefix: str | None, weights: Weights, module: nn.Module) -> Weights:
+    """What lies under a prefix, without it; by default the one where ``module`` finds most."""
+    if prefix is None:
+        own = module.state_dict()
+        prefix = max(PLACES, key=lambda place: sum(place + key in weights.state for key in own))
+    if not prefix:
+        return weights
+    prefix = prefix.rstrip('.') + '.'
+    inside = {key for key in weights.state if key.startswith(prefix)}
+    return Weights(
+        {k.removeprefix(prefix): v for k, v in weights.state.items() if k in inside},
+        weights.dropped + [key for key in weights.state if key not in inside],
+        weights.family,
+    )
+
+
+def weights_for(model: nn.Module, checkpoint: Mapping[str, Any], source: str) -> Weights:
+    """The weights of a checkpoint under the names of a whole model.
+
+    A classifier's or a bare backbone's file goes to where the model has its backbone.
+
+    Raises:
+        UserError: there are no weights in it.
+    """
+    weights = to_ours(weights_of(checkpoint, source))
+    own = model.state_dict()
+    place = max(PLACES, key=lambda place: sum(place + key in own for key in weights.state))
+    return weights._replace(state={place + key: v for key, v in weights.state.items()})
+
+
 def fill_model(
-    model: nn.Module, checkpoint: Mapping[str, Any], source: str, require: str = ''
+    model: nn.Module, checkpoint: Mapping[str, Any] | Weights, source: str, require: str = ''
 ) -> Coverage:
     """Fill a whole detector, segmenter or classifier.
 
     Args:
         model: what the config builds.
-        checkpoint: what :func:`read_checkpoint` returned, of any supported MM version.
+        checkpoint: what :func:`read_checkpoint` returned, of any supported MM version, or what
+            :func:`weights_for` made of it.
         source: where it came from, for messages.
         require: tensors under this name must all be there; '' is the whole model, 'backbone.'
             leaves heads of another number of classes as they were initialised.
@@ -282,17 +256,90 @@ def fill_model(
     Raises:
         UserError: tensors that are required are missing or of another shape.
     """
-    state, _ = to_ours(weights_of(checkpoint, source))
-    coverage = fit(model, state)
-    if not coverage.complete and hasattr(model, 'backbone'):
-        inner = {
-            key.removeprefix('backbone.'): value
-            for key, value in state.items()
-            if key.startswith('backbone.')
-        }
-        _refuse_other_variant(model.backbone, inner, source)
-    told = f'{type(model).__name__} from {source}: {coverage}'
-    if any(name.startswith(require) for name in coverage.missing + coverage.misshapen):
-        raise UserError(f'{told}; the checkpoint belongs to another model than the config')
-    print_log(told, logger='current')
+    found = isinstance(checkpoint, Weights)
+    weights = checkpoint if found else weights_for(model, checkpoint, source)
+    coverage = check_fit(model, weights, source, require)
+    fit(model, weights.state)
+    print_log(_told(model, source, coverage, weights), logger='current')
     return coverage
+
+
+def check_fit(model: nn.Module, weights: Weights, source: str, require: str = '') -> Coverage:
+    """What :func:`fill_model` would take, without taking it.
+
+    Raises:
+        UserError: tensors that are required are missing or of another shape.
+    """
+    coverage = cover(model, weights.state)
+    if not coverage.complete and hasattr(model, 'backbone'):
+        place, backbone = 'backbone', model.backbone
+        if hasattr(backbone, 'taps'):
+            place, backbone = 'backbone.backbone', backbone.backbone
+        _refuse_other_variant(backbone, under(place, weights, backbone).state, source)
+    if any(name.startswith(require) for name in coverage.missing + coverage.misshapen):
+        told = _told(model, source, coverage, weights)
+        raise UserError(f'{told}; the checkpoint belongs to another model than the config')
+    return coverage
+
+
+def dataset_meta(checkpoint: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Classes and palette that a model was trained for, None if the checkpoint does not say.
+
+    MM 3 keeps them in lower case, MM 2 in upper case.
+    """
+    meta = checkpoint.get('meta') or {}
+    found = meta.get('dataset_meta') or {k: meta.get(k.upper()) for k in ('classes', 'palette')}
+    if not found.get('classes'):
+        return None
+    kept: dict[str, Any] = {'classes': tuple(map(str, found['classes']))}
+    palette = found.get('palette')
+    if palette is not None and not isinstance(palette, str):  # 'random', for MMDetection
+        kept['palette'] = [tuple(int(value) for value in colour) for colour in palette]
+    return kept
+
+
+@WEIGHT_INITIALIZERS.register_module('Pretrained', force=True)
+class Pretrained(PretrainedInit):
+    """MMEngine's ``Pretrained`` for modules of the host libraries: read safely, and accounted for.
+
+    Args:
+        checkpoint: path or URL, or a name such as ``torchvision://resnet50``.
+        prefix: take only what lies under this name, such as ``'backbone'``; found by itself.
+        map_location: where to put the tensors first.
+        allow_partial: False makes a file an error that does not fill the whole module.
+        sha256: what the file's SHA-256 has to be.
+    """
+
+    def __init__(
+        self,
+        checkpoint: str,
+        prefix: str | None = None,
+        map_location: Any = 'cpu',
+        allow_partial: bool = True,
+        sha256: str | None = None,
+    ):
+        super().__init__(checkpoint, prefix, map_location)
+        self.allow_partial = allow_partial
+        self.sha256 = sha256
+
+    def __call__(self, module: nn.Module) -> None:
+        """Fill a module and tell what was taken and what was not.
+
+        Raises:
+            UserError: the file cannot be read, is another than ``sha256`` says, or fills nothing.
+        """
+        content = read_checkpoint(self.checkpoint, self.map_location, self.sha256)
+        raw = weights_of(content, self.checkpoint)
+        # A host may use the published names itself, so whatever fits better is right.
+        candidates = [under(self.prefix, w, module) for w in (Weights(raw, []), to_ours(raw))]
+        weights, coverage = max(
+            ((w, cover(module, w.state)) for w in candidates), key=lambda pair: len(pair[1].taken)
+        )
+        told = _told(module, self.checkpoint, coverage, weights)
+        if not coverage.taken or not (coverage.complete or self.allow_partial):
+            raise UserError(f'init_cfg: {told}')
+        # MMEngine's own way of copying: some modules rename the keys of old versions in it.
+        load_state_dict(module, weights.state, strict=False, logger='silent')
+        print_log(told, logger='current')
+        if hasattr(module, '_params_init_info'):
+            update_init_info(module, init_info=self._get_init_info())

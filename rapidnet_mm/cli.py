@@ -10,6 +10,7 @@ from collections.abc import Callable
 from mmengine.config import DictAction
 
 from .errors import UserError
+from .reading import forbid_unpickling
 
 
 def run(main: Callable[[], int | None]) -> None:
@@ -17,6 +18,7 @@ def run(main: Callable[[], int | None]) -> None:
 
     With ``RAPIDNET_MM_DEBUG=1`` in the environment the user's errors come with a traceback too.
     """
+    forbid_unpickling()
     try:
         sys.exit(main())
     except UserError as error:

@@ -20,12 +20,13 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
 from mmengine.runner import Runner
 
-from .checkpoints import fill_model, read_checkpoint
+from .checkpoints import WRAPPERS, fill_model, weights_for
 from .datasets.checks import check_data
 from .errors import UserError
 from .hooks.checkpoint import latest_checkpoint
 from .options import merge_options
 from .outputs import writable_folder
+from .reading import read_checkpoint
 
 # Of glibc's mallopt: M_MMAP_MAX, M_TRIM_THRESHOLD and M_TOP_PAD (bytes).
 MALLOC_OPTIONS = {-4: 0, -1: 2**31 - 1, -2: 2**26}
@@ -297,10 +298,15 @@ class CheckedRunner(Runner):
                 f'--resume: {filename} holds weights but no state of a training; '
                 'to start from its weights use --cfg-options load_from=FILE'
             )
-        self.call_hook('after_load_checkpoint', checkpoint=content)
         model = _unwrapped(self.model)
+        weights = weights_for(model, content, filename)
+        # Hooks, such as the one that averages weights, know no wrapper but this.
+        content = {key: value for key, value in content.items() if key not in WRAPPERS[:-1]}
+        content['state_dict'] = weights.state
+        self.call_hook('after_load_checkpoint', checkpoint=content)
+        weights = weights._replace(state=content['state_dict'])
         fine_tuning = self._train_dataloader is not None and not self._resume
-        fill_model(model, content, filename, require='backbone.' if fine_tuning else '')
+        fill_model(model, weights, filename, require='backbone.' if fine_tuning else '')
         self._has_loaded = True
         return content
 

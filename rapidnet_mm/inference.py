@@ -17,13 +17,14 @@ from mmengine.dataset import Compose
 from mmengine.registry import MODELS, VISUALIZERS, init_default_scope
 from mmengine.utils import import_modules_from_strings
 
-from .checkpoints import fill_model, read_checkpoint
+from .checkpoints import dataset_meta, fill_model
 from .datasets.checks import class_names
 from .engine import load_config
 from .errors import UserError
 from .images import read_image, write_image
 from .options import merge_options
 from .pictures import Panel, compose, legend_of, paint, palette_of
+from .reading import read_checkpoint
 from .results import Detections, Segmentation
 
 _COUNTER = itertools.count()
@@ -69,7 +70,7 @@ class Inferencer:
         fill_model(self.model, content, str(checkpoint))
         self.model.to(place).eval()
         dataset = cfg.test_dataloader.dataset
-        meta = _dataset_meta(content) or {'classes': class_names(dataset)}
+        meta = dataset_meta(content) or {'classes': class_names(dataset)}
         self.classes = tuple(meta['classes'])
         # The image is read here and there is no ground truth: the rest of the test pipeline stays.
         steps = [t for t in dataset.pipeline if not t['type'].rpartition('.')[2].startswith('Load')]
@@ -146,15 +147,6 @@ class Inferencer:
             classes=self.classes,
             shape=tuple(sample.ori_shape),
         )
-
-
-def _dataset_meta(checkpoint: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What the model was trained to name: MM 3 keeps it in lower case, MM 2 in upper case."""
-    meta = checkpoint.get('meta') or {}
-    if meta.get('dataset_meta'):
-        return dict(meta['dataset_meta'])
-    old = {key: meta.get(key.upper()) for key in ('classes', 'palette')}
-    return old if old['classes'] else None
 
 
 def _device(name: str | None) -> torch.device:

@@ -31,10 +31,14 @@ class NameTable:
         """The published name of our key, None if it is not in the table."""
         return _translate(key, self._to_published)
 
+    def share(self, keys: Iterable[str]) -> float:
+        """How many of the keys, but the dropped ones, are in the table: 0 to 1."""
+        wanted = [key for key in keys if not key.startswith(self.dropped)]
+        return sum(self.to_ours(key) is not None for key in wanted) / max(len(wanted), 1)
+
     def recognises(self, keys: Iterable[str]) -> bool:
         """Whether all keys but the dropped ones are in the table."""
-        wanted = [key for key in keys if not key.startswith(self.dropped)]
-        return bool(wanted) and all(self.to_ours(key) is not None for key in wanted)
+        return self.share(keys) == 1
 
 
 def _rule(source: str, target: str) -> tuple[re.Pattern[str], str]:

@@ -11,14 +11,9 @@ from torch import nn
 
 from rapidnet_mm import UserError
 from rapidnet_mm.backbones.rapidnet import ARCHS, RapidNet
-from rapidnet_mm.checkpoints import (
-    fill_model,
-    load_pretrained,
-    read_checkpoint,
-    to_ours,
-    weights_of,
-)
+from rapidnet_mm.checkpoints import fill_model, load_pretrained, to_ours, weights_of
 from rapidnet_mm.name_tables import NAME_TABLES, RAPIDNET
+from rapidnet_mm.reading import read_checkpoint
 
 HEADS = {'prediction.1.weight': torch.zeros(4, 2, 1, 1), 'head.weight': torch.zeros(10, 4)}
 
@@ -190,43 +185,6 @@ def test_a_checkpoint_without_tensors_is_named():
         weights_of({'epoch': 3}, 'file')
 
 
-class Payload:
-    """Unpickled without care, this creates a file."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return open, (self.path, 'w')
-
-
-class StealthyPayload(Payload):
-    """The same through the one name that is on the list of harmless ones for MMEngine's logs."""
-
-    def __reduce__(self):
-        return getattr, (argparse.Namespace, '__init__')
-
-
-def test_code_in_a_checkpoint_is_never_run(tmp_path):
-    target = tmp_path / 'created'
-    path = save({'state_dict': {}, 'x': Payload(str(target))}, tmp_path)
-    with pytest.raises(UserError, match='could run code'):
-        read_checkpoint(path)
-    assert not target.exists()
-    with pytest.raises(UserError):
-        read_checkpoint(save({'x': StealthyPayload('')}, tmp_path))
-
-
-def test_mmengine_itself_reads_without_running_code(tmp_path):
-    from mmengine.runner import CheckpointLoader
-
-    target = tmp_path / 'created'
-    path = save({'state_dict': {}, 'x': Payload(str(target))}, tmp_path)
-    with pytest.raises(UserError):
-        CheckpointLoader.load_checkpoint(path)
-    assert not target.exists()
-
-
 def test_a_training_state_with_its_logs_is_read(tmp_path):
     history = HistoryBuffer([1.0, 0.5], [1, 1])
     path = save({'message_hub': {'log_scalars': {'loss': history}}, 'n': np.int64(3)}, tmp_path)
@@ -252,7 +210,7 @@ def test_files_written_under_another_numpy_are_read(tmp_path):
 
 def test_unknown_names_stay_as_they_are():
     state = {'neck.weight': torch.zeros(1)}
-    assert to_ours(state) == (state, [])
+    assert to_ours(state) == (state, [], None)
 
 
 def test_pickles_without_torch_are_refused(tmp_path):

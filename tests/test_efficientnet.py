@@ -2,6 +2,7 @@ import pytest
 import timm
 import torch
 from mmengine.registry import MODELS
+from safetensors.torch import save_file
 from torch import nn
 
 from rapidnet_mm import UserError
@@ -25,11 +26,15 @@ def published():
     return {a: random_statistics(timm.create_model(f'tf_efficientnet_{a}')).eval() for a in ARCHS}
 
 
-@pytest.fixture
-def file(published, tmp_path):
+@pytest.fixture(params=['pth', 'safetensors'])
+def file(request, published, tmp_path):
     """What timm publishes of EfficientNet-B1: a bare state dict with the classifier."""
-    torch.save(published['b1'].state_dict(), tmp_path / 'tf_efficientnet_b1.pth')
-    return str(tmp_path / 'tf_efficientnet_b1.pth')
+    path, state = tmp_path / f'tf_efficientnet_b1.{request.param}', published['b1'].state_dict()
+    if request.param == 'pth':
+        torch.save(state, path)
+    else:
+        save_file(state, path, {'format': 'pt'})
+    return str(path)
 
 
 def pretrained(path, **arguments):

@@ -83,3 +83,12 @@ def test_no_options_change_nothing(cfg):
     before = cfg.pretty_text
     merge_options(cfg, None)
     assert cfg.pretty_text == before
+
+
+@pytest.mark.parametrize('name', ['maskrcnn_rexnet_100_coco', 'maskrcnn_r50_coco'])
+def test_pretrained_weights_can_be_pinned(name):
+    cfg = Config.fromfile(CONFIGS / f'{name}.py')
+    merge_options(cfg, {'model.backbone.init_cfg.sha256': '0' * 64})
+    assert cfg.model.backbone.init_cfg.sha256 == '0' * 64
+    with pytest.raises(UserError, match=r'nearest is model\.backbone\.init_cfg\.sha256'):
+        merge_options(cfg, {'model.backbone.init_cfg.sha265': '0' * 64})

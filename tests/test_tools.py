@@ -231,7 +231,8 @@ def test_the_training_benchmark_compares_two_detectors_in_one_run(tmp_path):
 
 
 @pytest.mark.parametrize(
-    'script', ['train.py', 'test.py', 'infer.py', 'complexity.py', 'benchmark_train.py']
+    'script',
+    ['train.py', 'test.py', 'infer.py', 'complexity.py', 'benchmark_train.py', 'publish_model.py'],
 )
 def test_every_tool_explains_itself(script):
     assert '--cfg-options' in succeeded(tool(script, '--help', cwd='.'))
