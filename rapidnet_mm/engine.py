@@ -94,20 +94,24 @@ def build_runner(cfg: Config, *, launcher: str = 'none', mode: str = 'train') ->
             cfg.pop(key, None)
     with named_config_errors():
         runner = CheckedRunner.from_cfg(cfg)
-    _check_neck(_unwrapped(runner.model))
+    _check_neck(unwrapped(runner.model))
     tune_for_cpu(runner.model)
     return runner
 
 
 def tune_for_cpu(model: torch.nn.Module) -> None:
-    """Without a GPU: a faster memory layout for the same network, and memory that is kept.
+    """Without a GPU: a faster memory layout for the same network, and memory that is kept."""
+    if not torch.cuda.is_available():
+        model.to(memory_format=torch.channels_last)
+        keep_memory()
 
-    glibc hands every large block back to the kernel as soon as it is free, and a training step
-    spends a quarter of its time on getting the same blocks again. Elsewhere nothing is changed.
+
+def keep_memory() -> None:
+    """Have glibc keep what is freed, which it otherwise hands back to the kernel, block by block.
+
+    A training step spends a quarter of its time on getting the same blocks again. Elsewhere nothing
+    is changed.
     """
-    if torch.cuda.is_available():
-        return
-    model.to(memory_format=torch.channels_last)
     mallopt = getattr(ctypes.CDLL(None), 'mallopt', None) if sys.platform == 'linux' else None
     if mallopt is not None:
         for option, value in MALLOC_OPTIONS.items():
@@ -298,7 +302,7 @@ class CheckedRunner(Runner):
                 'to start from its weights use --cfg-options load_from=FILE'
             )
         self.call_hook('after_load_checkpoint', checkpoint=content)
-        model = _unwrapped(self.model)
+        model = unwrapped(self.model)
         fine_tuning = self._train_dataloader is not None and not self._resume
         fill_model(model, content, filename, require='backbone.' if fine_tuning else '')
         self._has_loaded = True
@@ -317,7 +321,7 @@ class BFloat16OptimWrapper(OptimWrapper):
             yield
 
 
-def _unwrapped(model: torch.nn.Module) -> torch.nn.Module:
+def unwrapped(model: torch.nn.Module) -> torch.nn.Module:
     """The model that has the weights, out of what distributes it or merges its predictions."""
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module
