@@ -196,6 +196,7 @@ def _compiled(model: nn.Module, image: Tensor) -> tuple[Callable | None, str]:
     """A call of the compiled model, or None and why there is none."""
     call = _call(torch.compile(run_network), model, image)
     try:
+        torch.compile(torch.relu)(image)  # says soon whether there is a compiler at all
         call()
     except Exception as error:  # of any compiler, on any machine
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -224,7 +225,7 @@ def _timed(regions: dict[str, int], backbone_only: bool) -> str:
     if backbone_only:
         return 'the backbone'
     seen = ''.join(f', {number} regions for {head}' for head, number in regions.items())
-    return f'backbone, neck and heads{seen}; not preprocessing, nor post-processing (NMS, RoIAlign)'
+    return f'backbone, neck and heads{seen}; not preprocessing, RoIAlign and post-processing'
 
 
 def _finish() -> None:
