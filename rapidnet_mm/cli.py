@@ -68,6 +68,22 @@ def positive(text: str) -> int:
     return value
 
 
+def add_speed_options(parser: argparse.ArgumentParser, batch: int, shape: str, steps: int) -> None:
+    """Add what says how speed is measured, with these defaults; ``shape`` is told, not set."""
+    parser.add_argument(
+        '--batch', type=positive, default=batch, help=f'images in a step (default: {batch})'
+    )
+    parser.add_argument(
+        '--shape',
+        type=positive,
+        nargs=2,
+        metavar=('H', 'W'),
+        help=f'of the images in pixels (default: {shape})',
+    )
+    parser.add_argument('--steps', type=positive, default=steps, help=f'timed (default: {steps})')
+    parser.add_argument('--threads', type=positive, help="PyTorch's threads")
+
+
 def common_parser(description: str) -> argparse.ArgumentParser:
     """A parser with what train.py and test.py both take."""
     parser = argparse.ArgumentParser(description=description)

@@ -96,8 +96,8 @@ def _row(name: str, count: Count) -> tuple[str, float, float, float]:
     return name, count.params / 1e6, count.learnable / 1e6, count.macs / 1e9
 
 
-def build_model(cfg: Config, backbone_only: bool = False) -> nn.Module:
-    """The model of a config, on the meta device; weights are never read.
+def build_model(cfg: Config, backbone_only: bool = False, device: str = 'meta') -> nn.Module:
+    """The model of a config, by default on the meta device; weights are never read.
 
     It is built on the CPU first: some constructors compute with tensors.
 
@@ -111,7 +111,7 @@ def build_model(cfg: Config, backbone_only: bool = False) -> nn.Module:
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     with named_config_errors():
         model = MODELS.build(cfg.model.backbone if backbone_only else cfg.model)
-    return model.to('meta')
+    return model.to(device)
 
 
 def default_shape(cfg: Config) -> tuple[tuple[int, int], str]:
@@ -209,7 +209,7 @@ def measure(model: nn.Module, shape: tuple[int, int]) -> Complexity:
     try:
         with _Meter(model) as meter:
             image = torch.empty(1, 3, *shape, device=next(model.parameters()).device)
-            regions = _run(model, image)
+            _, regions = run_network(model, image)
     except UserError:
         raise
     except (RuntimeError, *BUILD_ERRORS) as error:
@@ -221,20 +221,18 @@ def measure(model: nn.Module, shape: tuple[int, int]) -> Complexity:
     return _summary(model, meter, tuple(shape), regions)
 
 
-def _run(model: nn.Module, image: Tensor) -> dict[str, int]:
-    """All that prediction computes but post-processing; returns the numbers of regions."""
+def run_network(model: nn.Module, image: Tensor) -> tuple[Any, dict[str, int]]:
+    """All that prediction computes but post-processing; outputs, and the numbers of regions."""
     if not isinstance(model, BaseModel):
-        model(image)
-    elif hasattr(model, 'rpn_head') and hasattr(model, 'roi_head'):
+        return model(image), {}
+    if hasattr(model, 'rpn_head') and hasattr(model, 'roi_head'):
         return _run_two_stages(model, image)
-    else:
-        model(image, mode='tensor')
-    return {}
+    return model(image, mode='tensor'), {}
 
 
-def _run_two_stages(model: BaseModel, image: Tensor) -> dict[str, int]:
+def _run_two_stages(model: BaseModel, image: Tensor) -> tuple[list[Any], dict[str, int]]:
     maps = model.backbone(image)
-    model.rpn_head(model.neck(maps) if model.with_neck else maps)
+    outputs = [model.rpn_head(model.neck(maps) if model.with_neck else maps)]
     regions = {}
     for name, config in (('bbox', model.test_cfg.rpn), ('mask', model.test_cfg.rcnn)):
         heads = getattr(model.roi_head, f'{name}_head', None)
@@ -243,9 +241,10 @@ def _run_two_stages(model: BaseModel, image: Tensor) -> dict[str, int]:
         extractors = getattr(model.roi_head, f'{name}_roi_extractor')
         for head, extractor in zip(_several(heads), _several(extractors), strict=True):
             size = extractor.roi_layers[0].output_size
-            head(image.new_zeros(config.max_per_img, extractor.out_channels, *size))
+            shape = (config.max_per_img, extractor.out_channels, *size)
+            outputs.append(head(image.new_zeros(shape)))
         regions[f'roi_head.{name}_head'] = config.max_per_img
-    return regions
+    return outputs, regions
 
 
 def _several(modules: nn.Module) -> Iterable[nn.Module]:

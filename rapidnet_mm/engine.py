@@ -95,20 +95,24 @@ def build_runner(cfg: Config, *, launcher: str = 'none', mode: str = 'train') ->
             cfg.pop(key, None)
     with named_config_errors():
         runner = CheckedRunner.from_cfg(cfg)
-    _check_neck(_unwrapped(runner.model))
+    _check_neck(unwrapped(runner.model))
     tune_for_cpu(runner.model)
     return runner
 
 
 def tune_for_cpu(model: torch.nn.Module) -> None:
-    """Without a GPU: a faster memory layout for the same network, and memory that is kept.
+    """Without a GPU: a faster memory layout for the same network, and memory that is kept."""
+    if not torch.cuda.is_available():
+        model.to(memory_format=torch.channels_last)
+        keep_memory()
 
-    glibc hands every large block back to the kernel as soon as it is free, and training spends much
-    of its time on getting the same blocks again. The process keeps what it needed at its peak.
+
+def keep_memory() -> None:
+    """Have glibc keep what is freed, which it otherwise hands back to the kernel, block by block.
+
+    Training spends much of its time on getting the same blocks again. The process keeps what it
+    needed at its peak. Elsewhere nothing is changed.
     """
-    if torch.cuda.is_available():
-        return
-    model.to(memory_format=torch.channels_last)
     mallopt = getattr(ctypes.CDLL(None), 'mallopt', None) if sys.platform == 'linux' else None
     if mallopt is not None:
         for option, value in MALLOC_OPTIONS.items():
@@ -298,7 +302,7 @@ class CheckedRunner(Runner):
                 f'--resume: {filename} holds weights but no state of a training; '
                 'to start from its weights use --cfg-options load_from=FILE'
             )
-        model = _unwrapped(self.model)
+        model = unwrapped(self.model)
         weights = weights_for(model, content, filename)
         # Hooks, such as the one that averages weights, know no wrapper but this.
         content = {key: value for key, value in content.items() if key not in WRAPPERS[:-1]}
@@ -323,7 +327,7 @@ class BFloat16OptimWrapper(OptimWrapper):
             yield
 
 
-def _unwrapped(model: torch.nn.Module) -> torch.nn.Module:
+def unwrapped(model: torch.nn.Module) -> torch.nn.Module:
     """The model that has the weights, out of what distributes it or merges its predictions."""
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module

@@ -115,6 +115,17 @@ def test_variants_of_the_images_can_be_merged(tested):
     assert len(os.listdir(folder / 'seg/tta')) == 4
 
 
+def test_the_inference_form_measures_the_same(tested):
+    folder, _ = tested
+    args = ['seg/iter_4.pth', '--out', 'fused.json', '--work-dir', 'fused', '--fuse']
+    output = succeeded(tool('test.py', CONFIG, *args, cwd=folder))
+    plain, fused = (json.loads((folder / f'{name}.json').read_text()) for name in ('seg', 'fused'))
+    for key in ('mIoU', 'mAcc', 'aAcc'):
+        assert fused[key] == pytest.approx(plain[key], abs=1e-3)
+    assert 'inference form of EncoderDecoder: folded: 76 BatchNorms' in output
+    assert re.search(r'training form [\d.]+ ms, inference form [\d.]+ ms', output)
+
+
 def test_a_config_without_variants_says_so(tmp_path):
     refused(
         tool('test.py', DETECTOR, 'none.pth', '--tta', '--work-dir', 'x', cwd=tmp_path),

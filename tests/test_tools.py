@@ -98,6 +98,23 @@ def test_testing_prints_tables_and_writes_metrics_and_pictures(trained):
     assert {(width // 2, height) for width, height in pictures} == sizes  # side by side
 
 
+def test_the_inference_form_measures_the_same_and_both_speeds_are_said(trained):
+    folder, _ = trained
+    metrics = {}
+    for name, options in (('plain', []), ('fused', ['--fuse'])):
+        args = ['run/epoch_1.pth', '--out', f'{name}.json', '--work-dir', name, *options]
+        args += ['--cfg-options', 'model.test_cfg.rcnn.score_thr=0.0']
+        output = succeeded(tool('test.py', CONFIG, *args, cwd=folder))
+        metrics[name] = json.loads((folder / f'{name}.json').read_text())
+    assert metrics['fused'] == pytest.approx(metrics['plain'], abs=1e-3)
+    assert re.search(r'69 BatchNorms, 20 layer scales, 4 positional encodings; left: noth', output)
+    found = re.search(
+        r'training form ([\d.]+) ms, inference form ([\d.]+) ms, ([\d.]+) times', output
+    )
+    plain, fused, ratio = map(float, found.groups())
+    assert ratio == pytest.approx(plain / fused, abs=0.02)
+
+
 def test_inference_skips_a_broken_file_and_does_the_rest(trained, tmp_path):
     folder, _ = trained
     (tmp_path / 'in/deep').mkdir(parents=True)
@@ -230,10 +247,68 @@ def test_the_training_benchmark_compares_two_detectors_in_one_run(tmp_path):
     assert other_ratio == pytest.approx(first / second, rel=0.02, abs=0.006)
 
 
+SPEED = ['--batch', '2', '--shape', '64', '96', '--steps', '3', '--threads', '1']
+
+
 @pytest.mark.parametrize(
-    'script',
-    ['train.py', 'test.py', 'infer.py', 'complexity.py', 'benchmark_train.py', 'publish_model.py'],
+    ('config', 'part', 'timed'),
+    [
+        (CONFIG, ['--backbone'], 'the backbone'),
+        (CONFIG, [], ' regions for roi_head.mask_head; not preprocessing'),
+        (CONFIG.replace('maskrcnn', 'semfpn'), [], 'not preprocessing'),
+    ],
+    ids=['backbone', 'detector', 'segmenter'],
 )
+def test_the_benchmark_compares_the_forms_of_a_model(config, part, timed, tmp_path):
+    without_compiler = dict(CXX='no-such-compiler', TORCHINDUCTOR_CACHE_DIR=str(tmp_path))
+    args = [config, *part, *SPEED, '--json', 'deep/speed.json']
+    output = succeeded(tool('benchmark.py', *args, cwd=tmp_path, **without_compiler))
+    assert '2 of 64x96' in output
+    assert timed in output
+    found = json.loads((tmp_path / 'deep/speed.json').read_text())
+    forms = ['training form', 'inference form']
+    names = [*forms, *(f'{form}, channels last' for form in forms)]
+    assert [speed['name'] for speed in found['speeds']][:4] == names
+    rows = [line.split('|')[1:-1] for line in output.splitlines() if '| ' in line][1:]
+    assert [row[0].strip() for row in rows][:4] == names
+    first = found['speeds'][0]
+    assert first['ratio'] == 1
+    for speed, row in zip(found['speeds'], rows, strict=True):
+        assert 0 < speed['p50_ms'] <= speed['p95_ms']
+        assert speed['ratio'] == pytest.approx(first['p50_ms'] / speed['p50_ms'])
+        assert speed['images_per_second'] == pytest.approx(2000 / speed['p50_ms'])
+        assert float(row[1]) == pytest.approx(speed['p50_ms'], abs=0.06)
+    assert found['environment']['threads'] == 1
+    assert found['environment']['torch'] == torch.__version__
+    assert all(peak > 10 for peak in found['memory'].values())
+    if not torch.cuda.is_available():
+        assert 'compiler' in found['skipped']['inference form, channels last, compiled']
+        assert 'skipped: inference form, channels last, compiled (' in output
+
+
+@pytest.mark.parametrize(
+    ('args', 'pattern'),
+    [
+        (['nowhere.py'], 'config nowhere.py does not exist'),
+        ([CONFIG, '--json', '.'], '--json . is a folder'),
+    ],
+)
+def test_the_benchmark_refuses_bad_input_in_one_line(args, pattern, tmp_path):
+    refused(tool('benchmark.py', *args, cwd=tmp_path), pattern)
+
+
+TOOLS = [
+    'train.py',
+    'test.py',
+    'infer.py',
+    'complexity.py',
+    'benchmark.py',
+    'benchmark_train.py',
+    'publish_model.py',
+]
+
+
+@pytest.mark.parametrize('script', TOOLS)
 def test_every_tool_explains_itself(script):
     assert '--cfg-options' in succeeded(tool(script, '--help', cwd='.'))
 

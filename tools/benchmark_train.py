@@ -1,12 +1,11 @@
 """Compare how fast detectors train: random images, the configs taking turns in one run."""
 
 import argparse
-import platform
 
 import torch
 
 from rapidnet_mm import cli
-from rapidnet_mm.benchmark import training_speed
+from rapidnet_mm.benchmark import environment_text, training_speed
 from rapidnet_mm.engine import load_config
 from rapidnet_mm.report import text_table
 
@@ -14,18 +13,9 @@ from rapidnet_mm.report import text_table
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('configs', nargs='+', metavar='CONFIG', help='the first is the measure')
-    parser.add_argument('--batch', type=cli.positive, default=8, help='images (default: 8)')
-    parser.add_argument(
-        '--shape',
-        type=cli.positive,
-        nargs=2,
-        default=(320, 320),
-        metavar=('H', 'W'),
-        help='of the images in pixels (default: 320 320)',
-    )
-    parser.add_argument('--steps', type=cli.positive, default=10, help='timed (default: 10)')
-    parser.add_argument('--threads', type=cli.positive, help="PyTorch's threads")
+    cli.add_speed_options(parser, batch=8, shape='320 320', steps=10)
     cli.add_options(parser)
+    parser.set_defaults(shape=(320, 320))
     return parser.parse_args()
 
 
@@ -44,10 +34,9 @@ def main() -> None:
         )
         for path, speed in zip(args.configs, speeds, strict=True)
     ]
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
     title = (
-        f'training step, {args.batch} images of {args.shape[0]}x{args.shape[1]}, {device}, '
-        f'{torch.get_num_threads()} threads, torch {torch.__version__}, median of {args.steps}'
+        f'training step, {args.batch} images of {args.shape[0]}x{args.shape[1]}, '
+        f'{environment_text()}, median of {args.steps}'
     )
     print(text_table(['config', 'ms', 'images/s', 'speed against the first'], rows, title))
 

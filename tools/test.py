@@ -1,6 +1,6 @@
 """Measure a checkpoint on the test set of a config: AP of boxes and masks, or mIoU of labels."""
 
-from rapidnet_mm import cli, engine, outputs
+from rapidnet_mm import benchmark, cli, engine, outputs
 
 
 def parse_args():
@@ -14,6 +14,11 @@ def parse_args():
     )
     parser.add_argument(
         '--tta', action='store_true', help='test on flipped and scaled variants, and merge'
+    )
+    parser.add_argument(
+        '--fuse',
+        action='store_true',
+        help='test the inference form (BatchNorm folded into convolutions), and time both forms',
     )
     parser.add_argument(
         '--out', help='write the metrics here as json (default: WORK_DIR/metrics.json)'
@@ -32,7 +37,10 @@ def main() -> None:
         engine.show_predictions(cfg, args.show_dir, args.score_thr)
     if args.tta:
         engine.use_tta(cfg)
-    metrics = engine.build_runner(cfg, launcher=args.launcher, mode='test').test()
+    runner = engine.build_runner(cfg, launcher=args.launcher, mode='test')
+    if args.fuse:
+        runner.register_hook(benchmark.InferenceForm(), priority='LOWEST')
+    metrics = runner.test()
     if engine.is_first_process(args.launcher):
         outputs.write_metrics(metrics, out)
         print(f'metrics are in {out}')

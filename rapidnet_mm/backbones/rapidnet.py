@@ -37,6 +37,8 @@ LARGE_KERNEL = 7
 class Residual(nn.Module):
     """``x + drop_path(scale * branch(x))`` with a learned scale per channel.
 
+    In the inference form the scale is None: the branch's last convolution has it.
+
     Shape: ``(N, C, H, W) -> (N, C, H, W)``.
     """
 
@@ -47,7 +49,8 @@ class Residual(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.drop_path(self.scale * self.branch(x))
+        y = self.branch(x)
+        return x + self.drop_path(y if self.scale is None else self.scale * y)
 
 
 class InvertedBottleneck(nn.Sequential):
@@ -66,6 +69,8 @@ class InvertedBottleneck(nn.Sequential):
 class PositionalEncoding(nn.Module):
     """Conditional positional encoding, ``x + depthwise 7x7(x)``.
 
+    In the inference form it is ``folded``: the kernel has the identity in it.
+
     Shape: ``(N, C, H, W) -> (N, C, H, W)``.
     """
 
@@ -74,9 +79,10 @@ class PositionalEncoding(nn.Module):
         self.conv = nn.Conv2d(
             channels, channels, LARGE_KERNEL, padding=LARGE_KERNEL // 2, groups=channels
         )
+        self.folded = False
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv(x)
+        return self.conv(x) if self.folded else x + self.conv(x)
 
 
 class MultiLevelDilatedConv(nn.Module):
