@@ -71,10 +71,11 @@ class Fusion:
 def to_inference(model: nn.Module, inplace: bool = False) -> nn.Module:
     """Fold what can be folded, in a backbone or in a whole detector or segmenter.
 
-    BatchNorms, synchronised ones too, go into the convolution or linear layer before them, layer
-    scales into the last layer of their branch, and the identity of a positional encoding into its
-    kernel. What cannot be folded without a change of outputs stays as it is: other normalisation,
-    and whatever a forward hook looks at.
+    BatchNorms, synchronised ones too, go into the convolution or linear layer before them, or, after
+    an activation, into the pointwise layer that reads them; layer scales into the last layer of
+    their branch, and the identity of a positional encoding into its kernel. What cannot be folded
+    without a change of outputs stays as it is: other normalisation, and whatever a forward hook
+    looks at.
 
     The result is for inference: its parameters need no gradients, its ``state_dict()`` has the
     names of the new structure, and its ``train()`` raises. What was folded is logged in a line and
@@ -131,6 +132,26 @@ def fold_norms(model: nn.Module) -> Iterator[tuple[str, str]]:
             yield name, ''
 
 
+def fold_norms_ahead(model: nn.Module) -> Iterator[tuple[str, str]]:
+    """BatchNorms that come after an activation: into the pointwise layer that alone reads them.
+
+    Not into larger kernels, whose padding would have to be the shift instead of zero.
+    """
+    names = [name for name, module in model.named_modules() if isinstance(module, _BatchNorm)]
+    for name in names:
+        owner, path = _owner(model, name)
+        norm = owner.get_submodule(path)
+        graph = _graph(owner)
+        if type(norm).forward not in NORM_FORWARDS or norm.running_mean is None or graph is None:
+            continue  # fold_norms has told why
+        target = _pointwise_after(owner, graph, path)
+        if target and not _is_watched(norm) and not _is_watched(owner.get_submodule(target)):
+            factor, shift = _affine(norm)
+            owner.set_submodule(target, _preceded(owner.get_submodule(target), factor, shift))
+            owner.set_submodule(path, Folded().eval())
+            yield name, ''
+
+
 def fold_scales(model: nn.Module) -> Iterator[tuple[str, str]]:
     """The layer scale of every residual branch into the layer that ends the branch."""
     for name, block in model.named_modules():
@@ -168,6 +189,7 @@ def fold_encodings(model: nn.Module) -> Iterator[tuple[str, str]]:
 # adds its rule.
 RULES: tuple[tuple[str, Callable[[nn.Module], Iterator[tuple[str, str]]]], ...] = (
     ('BatchNorm', fold_norms),
+    ('BatchNorm', fold_norms_ahead),
     ('layer scale', fold_scales),
     ('positional encoding', fold_encodings),
 )
@@ -214,6 +236,20 @@ def _layer_before(owner: nn.Module, graph: fx.Graph, path: str) -> str | None:
     return source.target
 
 
+def _pointwise_after(owner: nn.Module, graph: fx.Graph, path: str) -> str | None:
+    """Name of the pointwise layer that reads the module at ``path``, if nothing else does."""
+    uses = Counter(node.target for node in graph.nodes if node.op == 'call_module')
+    call = next((n for n in graph.nodes if n.op == 'call_module' and n.target == path), None)
+    readers = list(call.users) if call is not None and uses[path] == 1 else []
+    if len(readers) != 1 or readers[0].op != 'call_module' or uses[readers[0].target] > 1:
+        return None
+    layer = owner.get_submodule(readers[0].target)
+    if type(layer) is nn.Linear:
+        return readers[0].target
+    pointwise = type(layer) in (nn.Conv2d, Conv2d) and {*layer.kernel_size} == {1}
+    return readers[0].target if pointwise and layer.padding in ((0, 0), 'valid') else None
+
+
 def _last_layer(block: nn.Module) -> tuple[nn.Module, str] | None:
     """The linear layer whose output is that of the block: the module that has it, and its name."""
     graph = None if _is_watched(block) else _graph(block)
@@ -258,4 +294,21 @@ def _rescaled(layer: nn.Module, factor: Tensor, shift: Tensor | None = None) -> 
         shift = scaled if shift is None else shift + scaled
     if shift is not None:
         new.bias = nn.Parameter(shift.to(layer.weight))
+    return new
+
+
+def _preceded(layer: nn.Module, factor: Tensor, shift: Tensor) -> nn.Module:
+    """A new pointwise layer of ``x`` whose output is the old one's of ``factor * x + shift``."""
+    new = copy.deepcopy(layer)
+    weight = layer.weight.double()
+    groups = getattr(layer, 'groups', 1)
+    # Rows of a group all read the same channels.
+    rows = len(weight) // groups
+    factor, shift = (v.reshape(groups, -1).repeat_interleave(rows, 0) for v in (factor, shift))
+    bias = (weight.flatten(1) * shift).sum(1)
+    if layer.bias is not None:
+        bias = bias + layer.bias.double()
+    scaled = weight * factor.reshape(*factor.shape, *(1 for _ in weight.shape[2:]))
+    new.weight = nn.Parameter(scaled.to(layer.weight))
+    new.bias = nn.Parameter(bias.to(layer.weight))
     return new
