@@ -71,11 +71,11 @@ class Fusion:
 def to_inference(model: nn.Module, inplace: bool = False) -> nn.Module:
     """Fold what can be folded, in a backbone or in a whole detector or segmenter.
 
-    BatchNorms, synchronised ones too, go into the convolution or linear layer before them, or, after
-    an activation, into the pointwise layer that reads them; layer scales into the last layer of
-    their branch, and the identity of a positional encoding into its kernel. What cannot be folded
-    without a change of outputs stays as it is: other normalisation, and whatever a forward hook
-    looks at.
+    BatchNorms, synchronised ones too, go into the convolution or linear layer before them, or,
+    after an activation, into the pointwise layer that reads them; layer scales go into the last
+    layer of their branch, and the identity of a positional encoding into its kernel. What cannot
+    be folded without a change of outputs stays as it is: other normalisation, and whatever a
+    forward hook looks at.
 
     The result is for inference: its parameters need no gradients, its ``state_dict()`` has the
     names of the new structure, and its ``train()`` raises. What was folded is logged in a line and
