@@ -18,7 +18,6 @@ from rapidnet_mm.published import ROWS, Figure
 
 from .test_tools import REPOSITORY, succeeded, tool
 
-pytestmark = pytest.mark.openmmlab
 SHAPE = (65, 97)
 BACKBONES = [
     dict(type='RapidNet', arch='ti'),

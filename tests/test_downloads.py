@@ -16,8 +16,6 @@ from rapidnet_mm.reading import read_checkpoint
 from .messages import assert_says, refusal
 from .server import serving
 
-pytestmark = pytest.mark.openmmlab
-
 
 def packed(value, zipped=True):
     """A checkpoint of some length with this value in it, as ``torch.save`` writes it."""

@@ -8,7 +8,6 @@ from rapidnet_mm.hooks import LabelPicturesHook
 from rapidnet_mm.images import write_image
 from rapidnet_mm.pictures import GAP, UNLABELLED, Panel, compose, legend_of, paint, palette_of
 
-pytestmark = pytest.mark.openmmlab
 CLASSES = ('sky', 'road', 'tree')
 PALETTE = [(10, 200, 250), (200, 10, 20), (20, 180, 30)]
 META = dict(classes=CLASSES, palette=PALETTE)

@@ -24,8 +24,6 @@ from .test_reading import Payload
 from .test_tools import refused, succeeded, tool
 from .training import random_statistics
 
-pytestmark = pytest.mark.openmmlab
-
 CLASSES = ('disc', 'square', 'triangle', 'star', 'cross')
 PALETTE = [(1, 2, 3), (4, 5, 6), (7, 8, 9), (10, 11, 12), (13, 14, 15)]
 METRICS = {'coco/bbox_mAP': 0.41236, 'classes': {'disc': {'AP': 0.5}, 'star': None}}
