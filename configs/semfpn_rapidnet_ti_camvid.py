@@ -13,7 +13,10 @@ model = dict(
         channels=width // 2,
         num_classes=11,
         # Rare classes count more: roots of median frequency / frequency (arXiv 1511.00561).
-        loss_decode=dict(class_weight=[0.5, 0.4, 2.1, 0.4, 1.0, 0.6, 3.1, 1.4, 0.8, 2.5, 2.7]),
+        loss_decode=dict(
+            type='WeightedCrossEntropy',
+            class_weight=[0.5, 0.4, 2.1, 0.4, 1.0, 0.6, 3.1, 1.4, 0.8, 2.5, 2.7],
+        ),
     ),
 )
 train_cfg = dict(max_iters=iterations, val_interval=iterations // 10)

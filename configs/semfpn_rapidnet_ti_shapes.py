@@ -14,7 +14,9 @@ model = dict(
         channels=width // 2,
         num_classes=7,
         # Sky and ground are nearly all of the pixels, and learned at once.
-        loss_decode=dict(class_weight=[0.2, 0.2, 1.0, 1.0, 1.0, 1.0, 1.0]),
+        loss_decode=dict(
+            type='WeightedCrossEntropy', class_weight=[0.2, 0.2, 1.0, 1.0, 1.0, 1.0, 1.0]
+        ),
     ),
 )
 train_cfg = dict(max_iters=iterations, val_interval=iterations // 2)

@@ -19,11 +19,20 @@ from . import ops
 
 ops.install()
 
-from . import backbones, evaluation, hooks  # noqa: E402
+from . import backbones, evaluation, hooks, losses  # noqa: E402
 from .errors import UserError  # noqa: E402
 
 __version__ = '0.1.0'
-__all__ = ['Inferencer', 'UserError', '__version__', 'backbones', 'evaluation', 'hooks', 'ops']
+__all__ = [
+    'Inferencer',
+    'UserError',
+    '__version__',
+    'backbones',
+    'evaluation',
+    'hooks',
+    'losses',
+    'ops',
+]
 
 
 def __getattr__(name: str):
