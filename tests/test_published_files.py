@@ -19,8 +19,6 @@ from .messages import assert_says, refusal
 from .test_engine import CONFIG, shapes_config
 from .training import random_statistics
 
-pytestmark = pytest.mark.openmmlab
-
 LAST = (0, 1, 2, 3, 4)
 # What a file of the family fills, and classifier heads as they are published.
 FAMILIES = {

@@ -24,8 +24,6 @@ from .messages import assert_says, refusal
 from .server import serving
 from .test_engine import CONFIG, shapes_config
 
-pytestmark = pytest.mark.openmmlab
-
 
 class Payload:
     """Unpickled without care, this creates a file."""

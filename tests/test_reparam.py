@@ -73,7 +73,6 @@ def test_a_backbone_gives_the_same_maps_without_a_batch_norm(family, dtype):
     assert not fused.fusion.left
 
 
-@pytest.mark.openmmlab
 @pytest.mark.parametrize(('config', 'counts'), MODELS_OF_ALL_TASKS.items())
 def test_a_whole_model_gives_the_same_outputs(config, counts):
     cfg = engine.load_config(CONFIGS / f'{config}.py')

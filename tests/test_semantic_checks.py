@@ -11,7 +11,6 @@ from rapidnet_mm.datasets.semantic import TYPES, check_semantic
 
 from .messages import assert_says, refusal
 
-pytestmark = pytest.mark.openmmlab
 CLASSES = ('road', 'tree', 'car')
 WHERE = 'train_dataloader.dataset'
 PIXELS = np.random.default_rng(0).integers(0, 255, (40, 48, 3), np.uint8)

@@ -16,7 +16,6 @@ CLASSES = ('sky', 'road', 'tree', 'unicorn', 'car')
 ABSENT, IGNORED = 3, 255
 REPOSITORY = str(Path(__file__).parents[1])
 ENV = {**os.environ, 'PYTHONPATH': REPOSITORY, 'OMP_NUM_THREADS': '1'}
-pytestmark = pytest.mark.openmmlab
 
 
 def make_images(count=7):

@@ -10,7 +10,6 @@ from rapidnet_mm.models import SSDLiteAnchorGenerator
 
 from .messages import assert_says, refusal
 
-pytestmark = pytest.mark.openmmlab
 CONFIGS = sorted((Path(__file__).parents[1] / 'configs').glob('ssdlite_*.py'))
 MAPS = (20, 10, 5, 3, 2, 1)  # at 320x320
 # Side of the squares in pixels at 320: 0.2, 0.35, 0.5, 0.65, 0.8, 0.95 and 1 of it, and the
