@@ -21,7 +21,7 @@ from rapidnet_mm import Inferencer, UserError
 REPOSITORY = Path(__file__).parents[1]
 CONFIG = str(REPOSITORY / 'configs/maskrcnn_rapidnet_ti_shapes.py')
 SHORT = ['train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'default_hooks.logger.interval=2']
-ENV = {**os.environ, 'OMP_NUM_THREADS': '2', 'PYTHON': sys.executable}
+ENV = {'OMP_NUM_THREADS': '2', **os.environ, 'PYTHON': sys.executable}
 pytestmark = pytest.mark.openmmlab
 
 
