@@ -13,6 +13,7 @@ from typing import NamedTuple
 from torch import nn
 
 from .backbones.layers import ConvNormAct
+from .backbones.mobilevig import ARCHS as MOBILEVIG_ARCHS
 from .backbones.rapidnet import ARCHS
 
 CLASSES = 1000  # of ImageNet
@@ -122,6 +123,8 @@ REXNET_LITE = {
     1.5: ('8,332,296', '0.836 G'),
     2.0: ('12,966,200', '1.498 G'),
 }
+# MobileViG: parameters and G at 224 with both classifiers.
+MOBILEVIG = {'ti': ('5,271,074', '0.662 G'), 's': ('7,276,538', '0.984 G')}
 # SSDLite at 320: parameters and G, as printed and as worked out. The paper leaves the head open;
 # one head gives all twelve numbers, and ours has to be that one, to the last digit worked out.
 SSDLITE = {
@@ -187,6 +190,19 @@ def _rexnet() -> Iterator[Row]:
         yield row(f'ReXNet-lite x{width}', *numbers, rexnet_lite_head, **backbone)
 
 
+def _mobilevig() -> Iterator[Row]:
+    for arch, (params, macs) in MOBILEVIG.items():
+        yield Row(
+            source='MobileViG (arXiv 2307.00395), ImageNet, both classifiers',
+            model=f'MobileViG-{arch.title()}',
+            build=dict(type='MobileViG', arch=arch),
+            shape=(224, 224),
+            params=Figure(params),
+            macs=Figure(macs),
+            head=partial(rapidnet_head, hidden=MOBILEVIG_ARCHS[arch].head_channels),
+        )
+
+
 def _detectors() -> Iterator[Row]:
     for name, (params, exact_params, macs, exact_macs) in SSDLITE.items():
         yield Row(
@@ -210,4 +226,4 @@ def _detectors() -> Iterator[Row]:
             )
 
 
-ROWS = (*_rapidnet(), *_rexnet(), *_detectors())
+ROWS = (*_rapidnet(), *_rexnet(), *_detectors(), *_mobilevig())

@@ -22,8 +22,9 @@ from mmengine.logging import print_log
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from .backbones.blocks import Residual
 from .backbones.layers import DropPath
-from .backbones.rapidnet import PositionalEncoding, Residual
+from .backbones.rapidnet import PositionalEncoding
 from .errors import UserError
 
 # Whose output is linear in weight and bias. Subclasses may be anything, so they have to be named.

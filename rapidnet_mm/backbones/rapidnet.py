@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from ..errors import UserError
 from .base import Backbone
-from .layers import DEFAULT_NORM, ConvNormAct, DropPath
+from .blocks import FeedForward, InvertedResidual, Residual, downsample, stem
+from .layers import DEFAULT_NORM, ConvNormAct
 
 
 class Arch(NamedTuple):
@@ -29,41 +29,8 @@ ARCHS = {
     'm': Arch((3, 3, 9, 3), (0, 0, 3, 3), (32, 64, 160, 320), 512),
     'b': Arch((3, 3, 9, 3), (0, 0, 3, 3), (64, 128, 224, 416), 768),
 }
-EXPANSION = 4
 DILATIONS = (2, 3)
 LARGE_KERNEL = 7
-
-
-class Residual(nn.Module):
-    """``x + drop_path(scale * branch(x))`` with a learned scale per channel.
-
-    In the inference form the scale is None: the branch's last convolution has it.
-
-    Shape: ``(N, C, H, W) -> (N, C, H, W)``.
-    """
-
-    def __init__(self, branch: nn.Module, channels: int, drop_path: float, scale: float):
-        super().__init__()
-        self.branch = branch
-        self.scale = nn.Parameter(torch.full((channels, 1, 1), scale))
-        self.drop_path = DropPath(drop_path)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.branch(x)
-        return x + self.drop_path(y if self.scale is None else self.scale * y)
-
-
-class InvertedBottleneck(nn.Sequential):
-    """1x1 to four times the width, depthwise 3x3, 1x1 back: the local mixer (Fig. 3b)."""
-
-    def __init__(self, channels: int, norm_cfg: dict):
-        super().__init__()
-        hidden = EXPANSION * channels
-        self.expand = ConvNormAct(channels, hidden, norm_cfg=norm_cfg, act=nn.GELU)
-        self.depthwise = ConvNormAct(
-            hidden, hidden, 3, groups=hidden, norm_cfg=norm_cfg, act=nn.GELU
-        )
-        self.project = ConvNormAct(hidden, channels, norm_cfg=norm_cfg)
 
 
 class PositionalEncoding(nn.Module):
@@ -106,34 +73,15 @@ class MultiLevelDilatedConv(nn.Module):
         return self.fc2(sum(branch(x) for branch in self.branches))
 
 
-class LargeKernelFFN(nn.Sequential):
-    """Depthwise 7x7 without bias, then 1x1 to four times the width and back (Fig. 3d)."""
-
-    def __init__(self, channels: int, norm_cfg: dict):
-        super().__init__()
-        hidden = EXPANSION * channels
-        self.depthwise = ConvNormAct(
-            channels, channels, LARGE_KERNEL, groups=channels, bias=False, norm_cfg=norm_cfg
-        )
-        self.expand = ConvNormAct(channels, hidden, norm_cfg=norm_cfg, act=nn.GELU)
-        self.project = ConvNormAct(hidden, channels, norm_cfg=norm_cfg)
-
-
-class InvertedResidual(nn.Sequential):
-    """The local block: an inverted bottleneck with a residual."""
-
-    def __init__(self, channels: int, drop_path: float, scale: float, norm_cfg: dict):
-        super().__init__()
-        self.mixer = Residual(InvertedBottleneck(channels, norm_cfg), channels, drop_path, scale)
-
-
 class DilatedBlock(nn.Sequential):
     """MLDC, then the large-kernel feed-forward network, each with its own residual."""
 
     def __init__(self, channels: int, drop_path: float, scale: float, norm_cfg: dict):
         super().__init__()
         self.mixer = Residual(MultiLevelDilatedConv(channels, norm_cfg), channels, drop_path, scale)
-        self.ffn = Residual(LargeKernelFFN(channels, norm_cfg), channels, drop_path, scale)
+        self.ffn = Residual(
+            FeedForward(channels, norm_cfg, LARGE_KERNEL), channels, drop_path, scale
+        )
 
 
 def published_drop_rates(arch: Arch, nominal: float) -> list[list[float]]:
@@ -199,7 +147,7 @@ class RapidNet(Backbone):
         table = ARCHS[arch]
         rates = published_drop_rates(table, drop_path_rate)
         super().__init__(
-            stem=_stem(table.channels[0], norm_cfg),
+            stem=stem(table.channels[0], norm_cfg),
             stages=[_stage(table, i, rates[i], layer_scale_init, norm_cfg) for i in range(4)],
             channels=table.channels,
             out_indices=out_indices,
@@ -211,22 +159,13 @@ class RapidNet(Backbone):
         self.arch = arch
 
 
-def _stem(channels: int, norm_cfg: dict) -> nn.Sequential:
-    return nn.Sequential(
-        ConvNormAct(3, channels // 2, 3, stride=2, norm_cfg=norm_cfg, act=nn.GELU),
-        ConvNormAct(channels // 2, channels, 3, stride=2, norm_cfg=norm_cfg, act=nn.GELU),
-    )
-
-
 def _stage(
     arch: Arch, index: int, rates: Sequence[float], scale: float, norm_cfg: dict
 ) -> nn.Sequential:
     channels = arch.channels[index]
     blocks: list[nn.Module] = []
     if index > 0:
-        blocks.append(
-            ConvNormAct(arch.channels[index - 1], channels, 3, stride=2, norm_cfg=norm_cfg)
-        )
+        blocks.append(downsample(arch.channels[index - 1], channels, norm_cfg))
     for block, rate in enumerate(rates):
         if block < arch.local_depths[index]:
             blocks.append(InvertedResidual(channels, rate, scale, norm_cfg))
