@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from rapidnet_mm.backbones import MobileViG, TappedBackbone
+from rapidnet_mm.backbones import MobileViG, TappedBackbone, VGNet
 from rapidnet_mm.checkpoints import to_ours
 
 DATA = Path(__file__).parent / 'data'
@@ -98,6 +98,18 @@ def _two_classifiers(x, state):
     heads = ('head', 'dist_head')
     labels = [F.conv2d(x, state[f'{name}.weight'], state[f'{name}.bias']) for name in heads]
     return sum(labels).flatten(1) / 2
+
+
+def vgnet_outputs(arch, state, image):
+    """Every stage of a VGNet and the logits, from its published weights."""
+    model = VGNet(arch).double().eval()
+    model.load_state_dict(to_ours(state).state)
+    with torch.no_grad():
+        maps = model(image)
+    pooled = maps[-1].mean((2, 3))
+    return {f'stage{index}': output for index, output in enumerate(maps, 1)} | {
+        'logits': F.linear(pooled, state['classifier.weight'], state['classifier.bias'])
+    }
 
 
 def assert_equals_recorded(output, expected, rtol=1e-9):

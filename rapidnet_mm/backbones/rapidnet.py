@@ -138,7 +138,8 @@ class MultiLevelDilatedConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.fc1(self.encoding(x))
-        return self.fc2(sum(branch(x) for branch in self.branches))
+        first, *others = (branch(x) for branch in self.branches)
+        return self.fc2(sum(others, first))  # not from 0, which is one addition more
 
 
 def _view(channels: int, branch: Branch, norm_cfg: dict) -> ConvNormAct:
