@@ -1,9 +1,12 @@
 """Installation: ``pip install -e '.[mm]'``, or ``make setup`` for the tested versions."""
 
+import os
 import re
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
 VERSION = re.search(r"__version__ = '(.+)'", (HERE / 'rapidnet_mm/__init__.py').read_text())[1]
@@ -30,6 +33,31 @@ ORIGINAL = [
     'regex',
 ]
 
+
+class BuildWithConfigs(build_py):
+    """Puts the configs and their index where MMEngine looks for those of a package: ``.mim``.
+
+    MMEngine wants a folder between ``rapidnet_mm::`` and the name of a config, so ours, which is
+    flat, becomes one: ``.mim/configs/configs``. An editable install gets a link to it.
+    """
+
+    def run(self) -> None:
+        super().run()
+        target = (HERE if self.editable_mode else Path(self.build_lib)) / 'rapidnet_mm/.mim'
+        shutil.rmtree(target, ignore_errors=True)
+        folder = target / 'configs/configs'
+        folder.parent.mkdir(parents=True)
+        index = (HERE / 'model-index.yml').read_text()
+        (target / 'model-index.yml').write_text(index.replace('configs/', 'configs/configs/'))
+        if self.editable_mode:
+            try:
+                folder.symlink_to(os.path.relpath(HERE / 'configs', folder.parent))
+                return
+            except OSError:  # Windows, for most users
+                pass
+        shutil.copytree(HERE / 'configs', folder, ignore=shutil.ignore_patterns('__pycache__'))
+
+
 setup(
     name='rapidnet-mm',
     version=VERSION,
@@ -38,6 +66,7 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     python_requires='>=3.10',
+    cmdclass={'build_py': BuildWithConfigs},
     packages=find_packages(include=['rapidnet_mm', 'rapidnet_mm.*']),
     install_requires=[
         'torch>=2.6',

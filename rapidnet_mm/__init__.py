@@ -1,8 +1,9 @@
 """Mobile backbones for the MM family (MMDetection, MMSegmentation, ...).
 
 Importing this package registers everything in MMEngine's root registries, lets mmcv's NMS and
-RoIAlign come from torchvision where mmcv is installed without its compiled extension, and has
-MMEngine read checkpoints, wherever they are, without running code from them.
+RoIAlign come from torchvision where mmcv is installed without its compiled extension, has MMEngine
+read checkpoints, wherever they are, without running code from them, and lets configs inherit from
+``rapidnet_mm::configs/NAME.py``.
 """
 
 try:
@@ -19,8 +20,11 @@ from . import ops
 
 ops.install()
 
-from . import backbones, evaluation, hooks, losses  # noqa: E402
+from . import backbones, config_files, evaluation, hooks, losses  # noqa: E402
+from .config_files import config_file  # noqa: E402
 from .errors import UserError  # noqa: E402
+
+config_files.register()
 
 __version__ = '0.1.0'
 __all__ = [
@@ -28,6 +32,7 @@ __all__ = [
     'UserError',
     '__version__',
     'backbones',
+    'config_file',
     'evaluation',
     'hooks',
     'losses',

@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from itertools import groupby
-from pathlib import Path
 from typing import NamedTuple
 
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from .complexity import Count, build_model, measure
+from .config_files import config_file
 from .engine import load_config
-from .errors import UserError
 from .published import UNITS, Figure, Row
 from .report import text_table
-
-CONFIGS = Path(__file__).parents[1] / 'configs'
 
 
 class Classifier(nn.Module):
@@ -141,15 +138,3 @@ def _count(row: Row) -> Count:
         model = MODELS.build(row.build)
         model = (Classifier(model, row.head) if row.head else model).to('meta')
     return measure(model, row.shape).total
-
-
-def config_file(name: str) -> Path:
-    """The file of one of our configs, in ``configs/`` of the repository.
-
-    Raises:
-        UserError: there is none, for instance because only the package is installed.
-    """
-    path = CONFIGS / f'{name}.py'
-    if not path.is_file():
-        raise UserError(f'{path} does not exist; published rows need a checkout of the repository')
-    return path

@@ -10,8 +10,8 @@ from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
 import rapidnet_mm.models  # noqa: F401
-from rapidnet_mm import UserError, complexity, published
-from rapidnet_mm.comparison import CONFIGS, Comparison, compare, config_file
+from rapidnet_mm import UserError, complexity, config_file, published
+from rapidnet_mm.comparison import Comparison, compare
 from rapidnet_mm.complexity import Count, build_model, default_shape, measure
 from rapidnet_mm.engine import load_config
 from rapidnet_mm.published import ROWS, Figure
@@ -265,7 +265,7 @@ def test_a_row_that_is_off_is_marked_and_is_the_exit_status(monkeypatch, capsys)
 def test_bad_input_is_refused_in_one_line(args, message, monkeypatch, capsys, tmp_path):
     empty = tmp_path / 'empty.py'
     empty.write_text('a = 1')
-    paths = {'EMPTY': empty, 'SSD': CONFIGS / 'ssdlite_rexnet_plain_coco.py'}
+    paths = {'EMPTY': empty, 'SSD': config_file('ssdlite_rexnet_plain_coco')}
     monkeypatch.chdir(tmp_path)
     assert in_process(monkeypatch, *(paths.get(arg, arg) for arg in args)) == 2
     output = capsys.readouterr()
@@ -274,14 +274,8 @@ def test_bad_input_is_refused_in_one_line(args, message, monkeypatch, capsys, tm
     assert output.out == ''
 
 
-def test_without_the_configs_of_the_repository_the_table_says_what_it_needs(monkeypatch):
-    monkeypatch.setattr('rapidnet_mm.comparison.CONFIGS', CONFIGS / 'elsewhere')
-    with pytest.raises(UserError, match='need a checkout'):
-        config_file('ssdlite_rexnet_100_coco')
-
-
 def test_the_tool_prints_parts_and_maps_and_says_what_it_left_out(monkeypatch, capsys):
-    config = CONFIGS / 'maskrcnn_rapidnet_ti_shapes.py'
+    config = config_file('maskrcnn_rapidnet_ti_shapes')
     assert in_process(monkeypatch, config, '--shape', '96', '160') == 0
     output = capsys.readouterr().out
     assert 'MaskRCNN, input 96x160' in output
@@ -293,7 +287,7 @@ def test_the_tool_prints_parts_and_maps_and_says_what_it_left_out(monkeypatch, c
 
 
 def test_the_tool_prints_json_and_nothing_else(tmp_path):
-    config = CONFIGS / 'ssdlite_rexnet_plain_coco.py'
+    config = config_file('ssdlite_rexnet_plain_coco')
     done = tool('complexity.py', config, '--json', '--per-module', '--depth', '2', cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     whole = json.loads(done.stdout)

@@ -1,6 +1,12 @@
 # What every run shares: hooks, environment, logging.
 custom_imports = dict(imports=['rapidnet_mm', 'rapidnet_mm.models'], allow_failed_imports=False)
 
+# To whoever inherits by package name MMEngine gives the outermost dicts that have a type with the
+# package as their scope, and would look for MaskRCNN in rapidnet_mm. Here the outermost is the
+# whole config, which has a scope already, and default_scope stays what counts.
+type = 'Runner'
+_scope_ = 'mmengine'
+
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
