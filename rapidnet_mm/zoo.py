@@ -46,13 +46,24 @@ class Entry(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Its name in published.py and on the page."""
+        """Its name in published.py, where it is not counted as it is named."""
         return self.data.get('Row', self.data['Name'])
+
+    @property
+    def label(self) -> str:
+        """What people call it: a detector by its config, a classifier as the paper does."""
+        named = self.row is None or isinstance(self.row.build, str)
+        return self.data['Name'] if named else self.name
 
     @property
     def config(self) -> str:
         """Path of its config in the repository, or nothing."""
         return self.data.get('Config', '')
+
+    @property
+    def counted(self) -> bool:
+        """Whether we have it; if not, only its accuracy is told."""
+        return self.data.get('Counted', True)
 
     @property
     def counts(self) -> dict[str, Any]:
@@ -119,7 +130,7 @@ def _check(entry: Entry, tables: set[str]) -> None:
         raise UserError(f'{entry}: Table has to be one of {sorted(tables)}')
     if entry.config and not (ROOT / entry.config).is_file():
         raise UserError(f'{entry}: {entry.config} does not exist')
-    if not entry.config and entry.row is None and entry.data.get('Counted', True):
+    if not entry.config and entry.row is None and entry.counted:
         raise UserError(f'{entry}: no config, and no row of published.py; else say Counted: false')
     for result in entry.data.get('Results', []):
         if result.get('Source') not in KINDS:
@@ -130,7 +141,7 @@ def recount(zoo: Zoo, only: Callable[[Entry], bool] = lambda _: True) -> list[st
     """Count the models anew, in ``zoo``; the names of those whose counts were others before."""
     changed = []
     for entry in filter(only, zoo.entries):
-        if not entry.config and entry.row is None:
+        if not entry.counted:
             continue
         shape, found = _count(entry)
         counts = {'Input': _by(shape), 'Parameters': found.params}
@@ -197,13 +208,14 @@ def page(zoo: Zoo) -> str:
             'Published top-1 accuracy against the multiply-accumulates that we count.\n'
         )
     for content in zoo.files.values():
-        papers = (f'{c["Name"]} ({c["Paper"]["URL"]})' for c in content['Collections'][:1])
-        if content.get('Tables'):
-            blocks.append(f'## {", ".join(papers)}\n')
+        family = content['Collections'][0]
+        if 'Tables' in content:
+            paper = f'[{family["Paper"]["Title"]}]({family["Paper"]["URL"]})'
+            blocks.append(f'## {family["Name"]}\n\n{paper}\n')
         for table in content.get('Tables', []):
             entries = [e for e in zoo.entries if e.data['Table'] == table['Id']]
-            if entries:
-                blocks.append(_section(table, entries))
+            # Last are those of others, to compare with.
+            blocks.append(_section(table, sorted(entries, key=lambda e: not e.counted)))
     return '\n'.join(blocks)
 
 
@@ -224,7 +236,7 @@ def _section(table: Mapping[str, str], entries: list[Entry]) -> str:
 
 def _linked(entry: Entry) -> str:
     folders = '../' * (len(Path(PAGE).parts) - 1)
-    return f'[{entry.name}]({folders}{entry.config})' if entry.config else entry.name
+    return f'[{entry.label}]({folders}{entry.config})' if entry.config else entry.label
 
 
 def _counts(entries: Iterable[Entry]) -> dict[str, list[str]]:
@@ -290,5 +302,5 @@ def _points(zoo: Zoo) -> Iterator[Point]:
         accuracy = entry.metrics('published').get('Top 1 Accuracy')
         if entry.data['Table'] in drawn and accuracy is not None and 'FLOPs' in entry.counts:
             curve = entry.data['In Collection']
-            label = entry.name.removeprefix(curve).strip(' -')
+            label = entry.label.removeprefix(curve).strip(' -')
             yield Point(curve, label, entry.counts['FLOPs'] / 1e9, accuracy)
