@@ -27,7 +27,7 @@ from rapidnet_mm.evaluation.coco import coco_api, evaluate
 from rapidnet_mm.publishing import write_checked
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from tests.reference import rexnet_outputs
+from tests.reference import mobilevig_outputs, rexnet_outputs, vgnet_outputs
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -44,6 +44,11 @@ BACKBONES = {
     'rapidnet_m': partial(rapidnet_outputs, 'm'),
     'rexnet_100': partial(rexnet_outputs, 'ReXNet'),
     'rexnet_lite_100': partial(rexnet_outputs, 'ReXNetLite'),
+    'mobilevig_ti': partial(mobilevig_outputs, 'ti'),
+    **{
+        f'vgnet{arch}': partial(vgnet_outputs, arch)
+        for arch in ('g_1_0mp', 'g_1_0mp_se', 'g_1_5mp', 'c_1_5mp', 'f_1_5mp', 'e_1_5mp')
+    },
 }
 RAPIDNET_MAPS = {f'stage{index}': f'stages.{index}' for index in range(4)}
 REXNET_MAPS = {
@@ -54,6 +59,7 @@ REXNET_MAPS = {
     'expand_s16': 'stages.3.0.expand',
     'penultimate_s32': 'stages.4',
 }
+VGNET_MAPS = {f'stage{index + 1}': f'stages.{index}' for index in range(4)}
 # Whole models that such weights go into, and where inside their backbones the recorded maps are.
 WHOLE = {
     'rapidnet_ti': (['maskrcnn_rapidnet_ti_coco', 'semfpn_rapidnet_ti_ade20k'], RAPIDNET_MAPS),
@@ -63,6 +69,18 @@ WHOLE = {
         REXNET_MAPS,
     ),
     'rexnet_lite_100': (['ssdlite_rexnet_lite_100_coco'], REXNET_MAPS),
+    'mobilevig_ti': (['maskrcnn_mobilevig_ti_coco'], RAPIDNET_MAPS),
+    **{
+        f'vgnet{arch}': (
+            [
+                f'maskrcnn_vgnet{arch}_coco',
+                f'semfpn_vgnet{arch}_ade20k',
+                f'ssdlite_vgnet{arch}_coco',
+            ],
+            VGNET_MAPS,
+        )
+        for arch in ('g_1_0mp', 'g_1_5mp')
+    },
 }
 # In float64 and as fill.py writes it, in float32, where the weights themselves are rounded.
 FILES = {'double.pth': 1e-9, 'double.safetensors': 1e-9, 'single.pth': 1e-5}

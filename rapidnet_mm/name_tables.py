@@ -173,12 +173,76 @@ def _efficientnet_timm(depths: tuple[int, ...]) -> NameTable:
     return NameTable(pairs, dropped=('classifier.',))
 
 
+def _mobilevig(local_depths: tuple[int, ...], graph_depth: int) -> NameTable:
+    """The authors' names: local blocks and downsampling in one list, graph blocks in another."""
+    pairs = [*_conv_norm('stem.stem', 0, 'stem.0'), *_conv_norm('stem.stem', 3, 'stem.1')]
+    at = 0
+    for stage, depth in enumerate((*local_depths, 0)):
+        for block in range(depth + (stage > 0)):
+            source, place = f'local_backbone.{at}', f'stages.{stage}.{block}'
+            at += 1
+            if stage > 0 and block == 0:
+                pairs += _conv_norm(f'{source}.conv', 0, place)
+                continue
+            pairs.append((f'{source}.layer_scale_2', f'{place}.mixer.scale'))
+            for part, conv, norm in (
+                ('expand', 'fc1', 'norm1'),
+                ('depthwise', 'mid', 'mid_norm'),
+                ('project', 'fc2', 'norm2'),
+            ):
+                pairs.append((f'{source}.mlp.{conv}', f'{place}.mixer.branch.{part}.conv'))
+                pairs.append((f'{source}.mlp.{norm}', f'{place}.mixer.branch.{part}.norm'))
+    for block in range(graph_depth):
+        for theirs, ours in (
+            ('0.fc1', 'mixer.branch.fc1'),
+            ('0.graph_conv.nn', 'mixer.branch.graph.mix'),
+            ('0.fc2', 'mixer.branch.fc2'),
+            ('1.fc1', 'ffn.branch.expand'),
+            ('1.fc2', 'ffn.branch.project'),
+        ):
+            place = f'stages.3.{block + 1}.{ours}'  # after the downsampling
+            pairs += _conv_norm(f'backbone.{block}.{theirs}', 0, place)
+    return NameTable(pairs, dropped=('prediction.', 'head.', 'dist_head.'))
+
+
+def _vgnet(all_fixed: bool, use_se: bool) -> NameTable:
+    """The authors' names (cv-models): stages count from 1, attention wraps the convolution."""
+    tail, kernels = 'features.stage4.3', 'depthwise.conv' if all_fixed else 'depthwise'
+    at = 2 if all_fixed else 1  # the normalisation of the fixed kernels comes between
+    pairs = [
+        ('features.stem.0', 'stem.conv'),
+        ('features.stem.2', 'stem.norm'),
+        (f'{tail}.0' if all_fixed else f'{tail}.0.mux', f'stages.3.3.{kernels}'),
+        (f'{tail}.{at}.0', 'stages.3.3.pointwise.conv'),
+        (f'{tail}.{at}.2', 'stages.3.3.pointwise.norm'),
+    ]
+    if all_fixed:
+        pairs.append((f'{tail}.1', 'stages.3.3.depthwise.norm'))
+    # Whole names where another variant has the same beginning.
+    conv = 'conv1x1.0' if use_se else 'conv1x1'
+    half = 'half3x3.0' if all_fixed else 'half3x3'
+    for stage in range(4):
+        source, ours = f'features.stage{stage + 1}', f'stages.{stage}'
+        pairs += [
+            (f'{source}.0.downsample', f'{ours}.0.depthwise'),
+            (f'{source}.#.{half}.weight', f'{ours}.#.{kernels}.weight'),
+            (f'{source}.#.half3x3.1', f'{ours}.#.depthwise.norm'),
+            (f'{source}.#.{conv}.0.weight', f'{ours}.#.pointwise.conv.weight'),
+            (f'{source}.#.{conv}.2', f'{ours}.#.pointwise.norm'),
+        ]
+        if use_se:
+            pairs.append((f'{source}.#.conv1x1.1', f'{ours}.#.pointwise.se'))
+    return NameTable(pairs, dropped=('classifier.',))
+
+
 REXNET = _rexnet(use_se=True)
 REXNET_LITE = _rexnet(use_se=False)
 REXNET_TIMM = _rexnet_timm()
 # The smaller network first: all its names are also names of the larger ones.
 EFFICIENTNET_B0 = _efficientnet_timm((1, 2, 2, 3, 3, 4, 1))
 EFFICIENTNET_B1_B2 = _efficientnet_timm((2, 3, 3, 4, 4, 5, 2))
+MOBILEVIG_TI = _mobilevig((2, 2, 6), 2)
+MOBILEVIG_S = _mobilevig((3, 3, 9), 3)
 NAME_TABLES = {
     'RapidNet': RAPIDNET,
     'ReXNet': REXNET,
@@ -186,4 +250,10 @@ NAME_TABLES = {
     'ReXNet (timm)': REXNET_TIMM,
     'EfficientNet-B0': EFFICIENTNET_B0,
     'EfficientNet-B1, -B2': EFFICIENTNET_B1_B2,
+    'MobileViG-Ti': MOBILEVIG_TI,
+    'MobileViG-S': MOBILEVIG_S,
+    'VGNet': _vgnet(all_fixed=False, use_se=False),
+    'VGNet with SE': _vgnet(all_fixed=False, use_se=True),
+    'VGNetF': _vgnet(all_fixed=True, use_se=False),
+    'VGNetF with SE': _vgnet(all_fixed=True, use_se=True),
 }
