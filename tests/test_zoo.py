@@ -76,8 +76,10 @@ def test_page_picture_and_metafiles_are_not_stale(models):
 
 
 def test_counts_of_models_that_are_in_no_paper_are_what_we_build():
-    models = zoo.load()
-    changed = zoo.recount(models, lambda entry: entry.row is None)
+    models = zoo.load()  # those that are in a paper: test_complexity.py
+    mine = [entry for entry in models.entries if entry.counted and entry.row is None]
+    sample = {entry.data['Table']: str(entry) for entry in mine}  # one a table; --check counts all
+    changed = zoo.recount(models, lambda entry: str(entry) in sample.values())
     assert not changed, f'{changed}: {RUN}'
 
 
@@ -98,7 +100,7 @@ def test_accuracies_are_those_at_the_top_of_the_configs(models):
     compared = 0
     for entry in models.entries:
         text = (REPOSITORY / entry.config).read_text() if entry.config else ''
-        told = re.search(r'^# Published ([^:]*):\s*([\d./ ]*\d)', text, re.MULTILINE)
+        told = re.search(r'^# Published ([^:]*\bAP[^:]*):\s*([\d./ ]*\d)', text, re.MULTILINE)
         if told is None:
             continue
         metrics = entry.metrics('published')
