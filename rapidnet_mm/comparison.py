@@ -121,17 +121,22 @@ def to_text(results: Iterable[Result]) -> str:
 
 
 def compare(row: Row) -> Result:
+    """What a row stands for, counted, beside what is published.
+
+    Raises:
+        UserError: its config file is missing.
+    """
+    found = count(row)
+    params = found.learnable if row.learnable else found.params
+    return Result(row, Comparison(row.params, params), Comparison(row.macs, found.macs))
+
+
+def count(row: Row) -> Count:
     """Build what a row stands for and count it.
 
     Raises:
         UserError: its config file is missing.
     """
-    count = _count(row)
-    params = count.learnable if row.learnable else count.params
-    return Result(row, Comparison(row.params, params), Comparison(row.macs, count.macs))
-
-
-def _count(row: Row) -> Count:
     if isinstance(row.build, str):
         model = build_model(load_config(config_file(row.build)))
     else:

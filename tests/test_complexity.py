@@ -10,7 +10,7 @@ from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
 import rapidnet_mm.models  # noqa: F401
-from rapidnet_mm import UserError, complexity, config_file, published
+from rapidnet_mm import UserError, complexity, config_file, published, zoo
 from rapidnet_mm.comparison import Comparison, compare
 from rapidnet_mm.complexity import Count, build_model, default_shape, measure
 from rapidnet_mm.engine import load_config
@@ -50,6 +50,11 @@ SEGMENTER = dict(
 @pytest.fixture(scope='module')
 def mask_rcnn():
     return load_config(config_file('maskrcnn_rexnet_090_coco'))
+
+
+@pytest.fixture(scope='module')
+def models():
+    return zoo.load()
 
 
 def by_formula(model, shape):
@@ -195,11 +200,17 @@ def test_a_shape_that_the_config_does_not_say_is_asked_for():
 
 
 @pytest.mark.parametrize('row', ROWS, ids=lambda row: f'{row.model}-{row.shape[0]}')
-def test_what_is_published_is_what_we_build(row):
+def test_what_is_published_is_what_we_build_and_what_the_zoo_says(row, models):
     result = compare(row)
     assert row.params or row.macs
     assert result.params.within, result.params.difference
     assert result.macs.within, result.macs.difference
+    entries = [entry for entry in models.entries if entry.row == row]
+    assert entries, f'no metafile has {row.model} at {row.shape}'
+    for entry in entries:
+        key = 'Learnable Parameters' if row.learnable else 'Parameters'
+        counts = entry.counts.get(key), entry.counts.get('FLOPs')
+        assert counts == (result.params.ours, result.macs.ours), f'{entry}: run tools/model_zoo.py'
 
 
 @pytest.mark.parametrize(
