@@ -60,6 +60,7 @@ class PackedConv2d(nn.Conv2d):
     def _can_pack(self, x: Any) -> bool:
         return (
             type(x) is Tensor  # not what a compiler or an exporter puts in its place
+            and not torch.compiler.is_compiling()
             and x.device.type == self.weight.device.type == 'cpu'
             and x.dtype == self.weight.dtype == torch.float32
             and x.layout == torch.strided
@@ -70,7 +71,6 @@ class PackedConv2d(nn.Conv2d):
             and unpack_dual(x).tangent is None
             and not torch.is_autocast_enabled('cpu')
             and not torch.jit.is_tracing()
-            and not torch.compiler.is_compiling()
             and torch.backends.mkldnn.is_available()
             and torch.backends.mkldnn.enabled
         )
