@@ -35,6 +35,7 @@ PACKAGES = (
     *('rapidnet_mm', 'torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain'),
     *('numpy', 'safetensors'),
 )
+UNMEASURED = 'Not measured.'
 
 
 def packed(state: Mapping[str, Tensor], meta: Mapping[str, Any] | None = None) -> bytes:
@@ -143,9 +144,11 @@ def publish(
     meta = {'dataset_meta': classes} if classes else None
     digest = hashlib.sha256(packed(state, meta)).hexdigest()
     target = Path(folder) / f'{Path(name).stem}-{digest[:8]}.safetensors'
+    card = target.with_suffix('.md')
+    if not metrics and card.exists() and UNMEASURED not in card.read_text().splitlines():
+        raise UserError(f'{card} has metrics, which would be lost; give --metrics, or remove it')
     write_checked(state, target, meta)
     lines = _card(cfg, name, target, digest, model, checkpoint, metrics or {})
-    card = target.with_suffix('.md')
     write_output(('\n'.join(lines) + '\n').encode(), card)
     return target, card
 
@@ -172,7 +175,7 @@ def _card(
         yield from ('| metric | value |', '|---|---|')
         yield from (f'| {key} | {value} |' for key, value in _flat(metrics))
     else:
-        yield 'Not measured.'
+        yield UNMEASURED
     yield from ('', '## Commands', '', f'    python {shlex.join(sys.argv)}')
     yield f'    python tools/test.py {name} {target.name}'
     yield from ('', '## Versions', '', *(f'- {line}' for line in _versions()))
@@ -182,7 +185,11 @@ def _card(
 def _kind(checkpoint: Mapping[str, Any]) -> str:
     # MMEngine's EMAHook saves the averaged weights as state_dict, and the others beside it.
     averaged = 'ema_state_dict' in checkpoint or wrapper_of(checkpoint) in AVERAGED
-    return 'averaged over the training (EMA)' if averaged else 'of the last step, not averaged'
+    if averaged:
+        return 'averaged over the training (EMA)'
+    # Converted or released files hold the weights alone, of whichever kind.
+    is_training = 'meta' in checkpoint and 'optimizer' in checkpoint
+    return 'of one step, not averaged' if is_training else 'averaged or not is not known'
 
 
 def _training(checkpoint: Mapping[str, Any]) -> str:

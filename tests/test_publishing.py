@@ -79,8 +79,18 @@ def test_a_published_file_is_named_by_its_hash_and_has_the_weights_alone(publish
 
 
 def test_publishing_twice_gives_the_same_file(published, cfg, trained, tmp_path):
-    again, _ = publish(cfg, CONFIG, trained, tmp_path)
+    again, card = publish(cfg, CONFIG, trained, tmp_path)
     assert again.name == published[0].name
+    assert_says(card.read_text(), 'Not measured.')
+    publish(cfg, CONFIG, trained, tmp_path, METRICS)
+    line = refusal(publish, cfg, CONFIG, trained, tmp_path)
+    assert_says(line, card, 'has metrics, which would be lost', '--metrics')
+    assert_says(card.read_text(), '0.4124')
+
+
+def test_weights_alone_are_not_said_to_be_of_one_kind(published, cfg, tmp_path):
+    _, card = publish(cfg, CONFIG, str(published[0]), tmp_path)
+    assert_says(card.read_text(), 'averaged or not is not known')
 
 
 def test_the_card_says_what_it_is_how_good_and_made_with_what(published, model):

@@ -6,6 +6,7 @@ from torch import nn
 
 from rapidnet_mm.backbones import TappedBackbone, VGNet
 from rapidnet_mm.checkpoints import fixed_tensors
+from rapidnet_mm.packing import PackedConv2d
 from rapidnet_mm.reparam import Bounded, Folded, to_inference
 
 from .test_reparam import IMAGE, TOLERANCES, assert_same, norms, outputs, trained
@@ -58,7 +59,7 @@ def test_a_norm_after_a_relu_becomes_a_bound_per_channel(negative, dtype):
     fused = to_inference(model)
     assert fused.fusion.folded == {'BatchNorm': 1}
     assert not fused.fusion.left
-    assert [type(layer) for layer in fused] == [nn.Conv2d, Bounded, Folded, nn.Conv2d]
+    assert [type(layer) for layer in fused] == [PackedConv2d, Bounded, Folded, PackedConv2d]
     image = IMAGE.to(dtype)
     assert_same([fused(image)], [model(image)], TOLERANCES[dtype])
 
