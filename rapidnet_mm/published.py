@@ -12,10 +12,9 @@ from typing import NamedTuple
 
 from torch import nn
 
-from .backbones.layers import ConvNormAct
 from .backbones.rapidnet import ARCHS
+from .classifiers import HiddenClassifier, LinearClassifier, TwoClassifiers
 
-CLASSES = 1000  # of ImageNet
 UNITS = {'': 1, 'M': 10**6, 'G': 10**9}
 
 
@@ -66,31 +65,6 @@ class Row(NamedTuple):
     macs: Figure | None = None  # multiply-accumulates
     head: Callable[[int], nn.Module] | None = None  # from the last map's channels to classes
     learnable: bool = False  # the published number of parameters leaves out frozen ones
-
-
-def linear_head(channels: int) -> nn.Sequential:
-    """Pool, linear."""
-    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, CLASSES))
-
-
-def rapidnet_head(channels: int, hidden: int) -> nn.Sequential:
-    """Pool, 1x1, and two 1x1 classifiers (label and distillation) in one of twice the width."""
-    return nn.Sequential(
-        nn.AdaptiveAvgPool2d(1),
-        ConvNormAct(channels, hidden, act=nn.GELU),
-        nn.Conv2d(hidden, 2 * CLASSES, 1),
-        nn.Flatten(),
-    )
-
-
-def rexnet_lite_head(channels: int, hidden: int = 1024) -> nn.Sequential:
-    """Pool, 1x1, linear."""
-    return nn.Sequential(
-        nn.AdaptiveAvgPool2d(1),
-        ConvNormAct(channels, hidden, act=nn.ReLU6),
-        nn.Flatten(),
-        nn.Linear(hidden, CLASSES),
-    )
 
 
 REXNET_PAPER = 'ReXNet (arXiv 2007.00992)'
@@ -161,7 +135,7 @@ def _rapidnet() -> Iterator[Row]:
             shape=(224, 224),
             params=Figure(params),
             macs=Figure(macs),
-            head=partial(rapidnet_head, hidden=ARCHS[arch].head_channels),
+            head=partial(TwoClassifiers, hidden_channels=ARCHS[arch].head_channels),
         )
     for arch, (_, _, macs) in RAPIDNET.items():
         yield Row(
@@ -180,11 +154,11 @@ def _rexnet() -> Iterator[Row]:
 
     for width, numbers in REXNET.items():
         backbone = dict(type='ReXNet', width_mult=width, out_indices=(4,))
-        yield row(f'ReXNet x{width}', *numbers, linear_head, **backbone)
-    yield row('ReXNet (plain)', *REXNET_PLAIN, linear_head, type='ReXNetPlain')
+        yield row(f'ReXNet x{width}', *numbers, LinearClassifier, **backbone)
+    yield row('ReXNet (plain)', *REXNET_PLAIN, LinearClassifier, type='ReXNetPlain')
     for width, numbers in REXNET_LITE.items():
         backbone = dict(type='ReXNetLite', width_mult=width, out_indices=(4,))
-        yield row(f'ReXNet-lite x{width}', *numbers, rexnet_lite_head, **backbone)
+        yield row(f'ReXNet-lite x{width}', *numbers, HiddenClassifier, **backbone)
 
 
 def _detectors() -> Iterator[Row]:
