@@ -1,5 +1,5 @@
-# schedule_imagenet_rapidnet.py with hard distillation: a second classifier learns what RegNetY-16GF sees (DeiT's weights, 82.9 %
-# published). The file is read when a training begins; testing needs none. Once:
+# schedule_imagenet_rapidnet.py with hard distillation: a second classifier learns what RegNetY-16GF
+# says, with DeiT's weights. Their file is read when a training begins; testing needs none. Once:
 #     pip install timm && mkdir -p checkpoints && python -c "import timm, torch; torch.save(
 #         timm.create_model('regnety_160.deit_in1k', pretrained=True).state_dict(),
 #         'checkpoints/regnety_160.pth')"

@@ -1,7 +1,7 @@
-# ReXNet's published recipe for ImageNet: SGD 0.5 at batch 512, weight decay 1e-5, 400 epochs, cosine,
-# RandAugment m9-mstd0.5, erasing 0.2 (dropout 0.2 is in the head). It leaves open, and we take: Nesterov
-# momentum 0.9, 5 epochs of warm-up, plain cross entropy, a test crop of 0.875, and no weight decay on
-# biases and normalisation (timm's convention).
+# ReXNet's published recipe for ImageNet: SGD 0.5 at batch 512, weight decay 1e-5, 400 epochs,
+# cosine, RandAugment m9-mstd0.5, erasing 0.2 (dropout 0.2 is in the head). What it leaves open is
+# ours: Nesterov momentum 0.9, 5 epochs of warm-up, plain cross entropy, a test crop of 0.875, and
+# no weight decay on biases and normalisation (timm's convention).
 _base_ = ['imagenet_224.py']
 
 batch = 512  # 8 GPUs x 64 images
@@ -9,8 +9,8 @@ lr = 0.5 * batch / 512
 epochs = 400
 warm_up = 5
 
-# rand-m9-mstd0.5, without "inc1": posterize and solarize weaken as the level grows, and the last four
-# factors run from 0.1 to 1.9.
+# rand-m9-mstd0.5, without "inc1": posterize and solarize weaken as the level grows, and factors
+# run from 0.1 to 1.9.
 factor = dict(magnitude_range=(-0.9, 0.9), random_negative_prob=0.0)
 policies = [
     dict(type='AutoContrast'),
