@@ -343,8 +343,8 @@ def _check_channels(model: torch.nn.Module) -> None:
     head = getattr(getattr(model, 'head', None), 'in_channels', None)
     if neck is None and isinstance(given, tuple) and isinstance(head, int) and given[-1] != head:
         raise UserError(
-            f'model.head.in_channels is {head}, but the last map of {type(model.backbone).__name__} '
-            f'has {given[-1]}; set model.head.in_channels={given[-1]}'
+            f'model.head.in_channels is {head}, but {type(model.backbone).__name__} gives '
+            f'{given[-1]}; set model.head.in_channels={given[-1]}'
         )
     if isinstance(given, tuple) and isinstance(taken, list | tuple) and given != tuple(taken):
         raise UserError(

@@ -1,6 +1,6 @@
 # The recipe of the RapidNet and MobileViG papers for ImageNet: AdamW, 300 epochs, 20 of them
-# warm-up, then cosine; strong augmentation, repeated; averaged weights. No weight decay on biases and
-# normalisation, as timm has it.
+# warm-up, then cosine; strong augmentation, repeated; averaged weights. No weight decay on biases
+# and normalisation, as timm has it.
 _base_ = ['imagenet_224.py']
 
 batch = 1024  # 8 GPUs x 128 images

@@ -1,5 +1,5 @@
-# RapidNet-Ti on the built-in data set in class folders, five shapes at 64x64: a demo that learns from
-# scratch on two CPU cores in about two minutes.
+# RapidNet-Ti on the built-in data set in class folders, five shapes at 64x64: a demo that learns
+# from scratch on two CPU cores in two or three minutes.
 #     python tools/make_shapes.py --classes
 #     python tools/train.py configs/imagenet/rapidnet_ti_shapes.py
 _base_ = ['../_base_/imagenet_224.py']
