@@ -121,11 +121,8 @@ def check_same_classes(one: tuple[str, Mapping], other: tuple[str, Mapping]) -> 
     names, others = folder_names(first), folder_names(second)
     if names == others or not names or not others:
         return
-    only = (
-        [f'only {where} has {some(sorted({*names} - {*others}))}'] if {*names} - {*others} else []
-    )
-    if {*others} - {*names}:
-        only.append(f'only {place} has {some(sorted({*others} - {*names}))}')
+    pairs = ((where, {*names} - {*others}), (place, {*others} - {*names}))
+    only = [f'only {owner} has {some(sorted(extra))}' for owner, extra in pairs if extra]
     raise UserError(
         f'{place}: its {len(others)} class folders are not the {len(names)} of {where}: '
         f'{"; ".join(only)}; both need the same, because a class is the place of its folder'
@@ -198,7 +195,8 @@ def _check_names(source: CustomDataset, folder: str, folders: Sequence[str]) -> 
     if not source.CLASSES or len(source.CLASSES) == len(folders):
         return
     kind, count = type(source).__name__, len(source.CLASSES)
-    given = 'metainfo.classes' if source.CLASSES != type(source).METAINFO.get('classes') else kind
+    own = type(source).METAINFO.get('classes')
+    given = kind if source.CLASSES == own else 'metainfo.classes'
     raise UserError(
         f'{folder} holds {len(folders)} class folders, but {given} names {count} classes; '
         f"copy or unpack the missing ones, or for classes of your own set type='CustomDataset'"
