@@ -27,7 +27,7 @@ from rapidnet_mm.evaluation.coco import coco_api, evaluate
 from rapidnet_mm.publishing import write_checked
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from tests.reference import rexnet_outputs
+from tests.reference import mobilevig_outputs, rexnet_outputs
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -44,6 +44,7 @@ BACKBONES = {
     'rapidnet_m': partial(rapidnet_outputs, 'm'),
     'rexnet_100': partial(rexnet_outputs, 'ReXNet'),
     'rexnet_lite_100': partial(rexnet_outputs, 'ReXNetLite'),
+    'mobilevig_ti': partial(mobilevig_outputs, 'ti'),
 }
 RAPIDNET_MAPS = {f'stage{index}': f'stages.{index}' for index in range(4)}
 REXNET_MAPS = {
@@ -63,6 +64,7 @@ WHOLE = {
         REXNET_MAPS,
     ),
     'rexnet_lite_100': (['ssdlite_rexnet_lite_100_coco'], REXNET_MAPS),
+    'mobilevig_ti': (['maskrcnn_mobilevig_ti_coco'], RAPIDNET_MAPS),
 }
 # In float64 and as fill.py writes it, in float32, where the weights themselves are rounded.
 FILES = {'double.pth': 1e-9, 'double.safetensors': 1e-9, 'single.pth': 1e-5}

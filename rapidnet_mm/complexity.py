@@ -6,23 +6,43 @@ also print it as FLOPs, MAdds or MACs. On the meta device counting takes no memo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
+import torchvision  # noqa: F401  registers its operators
 from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, flop_registry, register_flop_formula
 
 from .engine import BUILD_ERRORS, named_config_errors
 from .errors import UserError
 from .report import text_table
 
 COUNTED = 'convolutions and matrix products'
-LEFT_OUT = 'normalisation, activations, resizing, post-processing (NMS, RoIAlign, decoding)'
+LEFT_OUT = (
+    'normalisation, activations, resizing and resampling, post-processing (NMS, RoIAlign, decoding)'
+)
 FLOPS_PER_MAC = 2
+DEFORMABLE = torch.ops.torchvision.deform_conv2d
+
+
+def _deformable_flops(
+    input_shape: Sequence[int],  # noqa: ARG001
+    weight_shape: Sequence[int],
+    *args: Any,  # noqa: ARG001
+    out_shape: Sequence[int],
+    **kwargs: Any,  # noqa: ARG001
+) -> int:
+    """Those of a plain convolution; the one for the offsets counts by itself."""
+    return FLOPS_PER_MAC * math.prod(out_shape) * math.prod(weight_shape[1:])
+
+
+if DEFORMABLE not in flop_registry:  # PyTorch knows its own operators only
+    register_flop_formula(DEFORMABLE)(_deformable_flops)
 
 
 class Count(NamedTuple):

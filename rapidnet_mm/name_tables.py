@@ -84,6 +84,7 @@ TWO_HEADS = [
     ('head', 'label'),
     ('dist_head', 'distilled'),
 ]
+TWO_HEADS_DROPPED = ('prediction.', 'head.', 'dist_head.')
 RAPIDNET = NameTable(
     [
         ('stem.stem.0', 'stem.0.conv'),
@@ -116,7 +117,7 @@ RAPIDNET = NameTable(
         _block('ffn.fc2', 'ffn.branch.project.conv'),
         _block('ffn.norm3', 'ffn.branch.project.norm'),
     ],
-    dropped=('prediction.', 'head.', 'dist_head.'),
+    dropped=TWO_HEADS_DROPPED,
     heads=TWO_HEADS,
 )
 
@@ -202,12 +203,46 @@ def _efficientnet_timm(depths: tuple[int, ...]) -> NameTable:
     return NameTable(pairs, dropped=('classifier.',))
 
 
+def _mobilevig(local_depths: tuple[int, ...], graph_depth: int) -> NameTable:
+    """The authors' names: local blocks and downsampling in one list, graph blocks in another."""
+    pairs = [*_conv_norm('stem.stem', 0, 'stem.0'), *_conv_norm('stem.stem', 3, 'stem.1')]
+    at = 0
+    for stage, depth in enumerate((*local_depths, 0)):
+        for block in range(depth + (stage > 0)):
+            source, place = f'local_backbone.{at}', f'stages.{stage}.{block}'
+            at += 1
+            if stage > 0 and block == 0:
+                pairs += _conv_norm(f'{source}.conv', 0, place)
+                continue
+            pairs.append((f'{source}.layer_scale_2', f'{place}.mixer.scale'))
+            for part, conv, norm in (
+                ('expand', 'fc1', 'norm1'),
+                ('depthwise', 'mid', 'mid_norm'),
+                ('project', 'fc2', 'norm2'),
+            ):
+                pairs.append((f'{source}.mlp.{conv}', f'{place}.mixer.branch.{part}.conv'))
+                pairs.append((f'{source}.mlp.{norm}', f'{place}.mixer.branch.{part}.norm'))
+    for block in range(graph_depth):
+        for theirs, ours in (
+            ('0.fc1', 'mixer.branch.fc1'),
+            ('0.graph_conv.nn', 'mixer.branch.graph.mix'),
+            ('0.fc2', 'mixer.branch.fc2'),
+            ('1.fc1', 'ffn.branch.expand'),
+            ('1.fc2', 'ffn.branch.project'),
+        ):
+            place = f'stages.3.{block + 1}.{ours}'  # after the downsampling
+            pairs += _conv_norm(f'backbone.{block}.{theirs}', 0, place)
+    return NameTable(pairs, dropped=TWO_HEADS_DROPPED, heads=TWO_HEADS)
+
+
 REXNET = _rexnet(use_se=True)
 REXNET_LITE = _rexnet(use_se=False)
 REXNET_TIMM = _rexnet_timm()
 # The smaller network first: all its names are also names of the larger ones.
 EFFICIENTNET_B0 = _efficientnet_timm((1, 2, 2, 3, 3, 4, 1))
 EFFICIENTNET_B1_B2 = _efficientnet_timm((2, 3, 3, 4, 4, 5, 2))
+MOBILEVIG_TI = _mobilevig((2, 2, 6), 2)
+MOBILEVIG_S = _mobilevig((3, 3, 9), 3)
 NAME_TABLES = {
     'RapidNet': RAPIDNET,
     'ReXNet': REXNET,
@@ -215,4 +250,6 @@ NAME_TABLES = {
     'ReXNet (timm)': REXNET_TIMM,
     'EfficientNet-B0': EFFICIENTNET_B0,
     'EfficientNet-B1, -B2': EFFICIENTNET_B1_B2,
+    'MobileViG-Ti': MOBILEVIG_TI,
+    'MobileViG-S': MOBILEVIG_S,
 }

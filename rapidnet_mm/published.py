@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from torch import nn
 
+from .backbones.mobilevig import ARCHS as MOBILEVIG_ARCHS
 from .backbones.rapidnet import ARCHS
 from .classifiers import HiddenClassifier, LinearClassifier, TwoClassifiers
 
@@ -67,6 +68,7 @@ class Row(NamedTuple):
     learnable: bool = False  # the published number of parameters leaves out frozen ones
 
 
+RAPIDNET_PAPER = 'RapidNet (arXiv 2412.10995)'
 REXNET_PAPER = 'ReXNet (arXiv 2007.00992)'
 
 # RapidNet: parameters and G at 224 with both classifiers, G at 512 without.
@@ -96,6 +98,31 @@ REXNET_LITE = {
     1.5: ('8,332,296', '0.836 G'),
     2.0: ('12,966,200', '1.498 G'),
 }
+# RapidNet-Ti's ablations (Tables 4 to 6): what is changed, parameters and G at 224, where printed.
+# The first three have neither positional encodings nor large kernels in the feed-forward networks.
+# Which of the two branches a 5x5 or a deformable kernel is in, and its dilation, the paper does not
+# say; its counts fit for one of them only, whichever, not for both.
+PLAIN = dict(use_cpe=False, large_kernel_ffn=False)
+LEVEL_2, LEVEL_3, LEVEL_4 = (dict(dilation=dilation) for dilation in (2, 3, 4))
+ONE_5X5 = (LEVEL_2, dict(LEVEL_3, kernel_size=5))
+ONE_DEFORMABLE = (LEVEL_2, dict(LEVEL_3, deformable=True))
+RAPIDNET_ABLATIONS = {
+    'pointwise': (dict(mixer='pointwise', **PLAIN), '', '0.4 G'),
+    '3x3': (dict(mixer='conv3x3', **PLAIN), '', '0.5 G'),
+    'SLDC': (dict(mixer='sldc', **PLAIN), '', '0.5 G'),
+    'SLDC, CPE': (dict(mixer='sldc', large_kernel_ffn=False), '', '0.5 G'),
+    'SLDC, CPE, large kernels': (dict(mixer='sldc'), '', '0.5 G'),
+    'MLDC, CPE, large kernels': ({}, '6.6 M', '0.6 G'),
+    'dilations 3 and 4': (dict(branches=(LEVEL_3, LEVEL_4)), '6.6 M', ''),
+    'one branch 5x5': (dict(branches=ONE_5X5), '8.6 M', ''),
+    'one deformable branch': (
+        dict(branches=ONE_DEFORMABLE),
+        '6.7 M',
+        '',
+    ),
+}
+# MobileViG: parameters and G at 224 with both classifiers.
+MOBILEVIG = {'ti': ('5,271,074', '0.662 G'), 's': ('7,276,538', '0.984 G')}
 # SSDLite at 320: parameters and G, as printed and as worked out. The paper leaves the head open;
 # one head gives all twelve numbers, and ours has to be that one, to the last digit worked out.
 SSDLITE = {
@@ -126,10 +153,9 @@ LEARNABLE_ONLY = {'maskrcnn_r50_coco'}
 
 
 def _rapidnet() -> Iterator[Row]:
-    paper = 'RapidNet (arXiv 2412.10995)'
     for arch, (params, macs, _) in RAPIDNET.items():
         yield Row(
-            source=f'{paper}, ImageNet, both classifiers',
+            source=f'{RAPIDNET_PAPER}, ImageNet, both classifiers',
             model=f'RapidNet-{arch.title()}',
             build=dict(type='RapidNet', arch=arch),
             shape=(224, 224),
@@ -139,11 +165,39 @@ def _rapidnet() -> Iterator[Row]:
         )
     for arch, (_, _, macs) in RAPIDNET.items():
         yield Row(
-            source=f'{paper}, backbone',
+            source=f'{RAPIDNET_PAPER}, backbone',
             model=f'RapidNet-{arch.title()}',
             build=dict(type='RapidNet', arch=arch),
             shape=(512, 512),
             macs=Figure(macs),
+        )
+
+
+def _ablations() -> Iterator[Row]:
+    source = f'{RAPIDNET_PAPER}, ablations'
+    head = partial(TwoClassifiers, hidden_channels=ARCHS['ti'].head_channels)
+    for name, (changes, params, macs) in RAPIDNET_ABLATIONS.items():
+        yield Row(
+            source,
+            model=f'RapidNet-Ti: {name}',
+            build=dict(type='RapidNet', arch='ti', **changes),
+            shape=(224, 224),
+            params=Figure(params) if params else None,
+            macs=Figure(macs) if macs else None,
+            head=head,
+        )
+    for name, backbone, macs, distilled in (
+        ('RapidNet-Ti: not distilled', dict(type='RapidNet', arch='ti'), '0.6 G', False),
+        ('MobileViG-Ti: distilled', dict(type='MobileViG', arch='ti'), '0.7 G', True),
+        ('MobileViG-Ti: not distilled', dict(type='MobileViG', arch='ti'), '0.7 G', False),
+    ):
+        yield Row(
+            source,
+            model=name,
+            build=backbone,
+            shape=(224, 224),
+            macs=Figure(macs),
+            head=partial(head, distilled=distilled),
         )
 
 
@@ -159,6 +213,19 @@ def _rexnet() -> Iterator[Row]:
     for width, numbers in REXNET_LITE.items():
         backbone = dict(type='ReXNetLite', width_mult=width, out_indices=(4,))
         yield row(f'ReXNet-lite x{width}', *numbers, HiddenClassifier, **backbone)
+
+
+def _mobilevig() -> Iterator[Row]:
+    for arch, (params, macs) in MOBILEVIG.items():
+        yield Row(
+            source='MobileViG (arXiv 2307.00395), ImageNet, both classifiers',
+            model=f'MobileViG-{arch.title()}',
+            build=dict(type='MobileViG', arch=arch),
+            shape=(224, 224),
+            params=Figure(params),
+            macs=Figure(macs),
+            head=partial(TwoClassifiers, hidden_channels=MOBILEVIG_ARCHS[arch].head_channels),
+        )
 
 
 def _detectors() -> Iterator[Row]:
@@ -184,4 +251,4 @@ def _detectors() -> Iterator[Row]:
             )
 
 
-ROWS = (*_rapidnet(), *_rexnet(), *_detectors())
+ROWS = (*_rapidnet(), *_rexnet(), *_detectors(), *_mobilevig(), *_ablations())

@@ -22,12 +22,16 @@ from mmengine.logging import print_log
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .backbones.layers import DropPath
-from .backbones.rapidnet import PositionalEncoding, Residual
+from .backbones.blocks import Residual
+from .backbones.layers import DeformableConv, DropPath
+from .backbones.rapidnet import PositionalEncoding
 from .errors import UserError
 
 # Whose output is linear in weight and bias. Subclasses may be anything, so they have to be named.
-LINEAR = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, Conv2d, Conv2dAdaptivePadding)
+LINEAR = (
+    *(nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, Conv2d, Conv2dAdaptivePadding),
+    DeformableConv,
+)
 # What a BatchNorm computes, however its class is called.
 NORM_FORWARDS = (_BatchNorm.forward, nn.SyncBatchNorm.forward)
 SHOWN = 3  # names of what is left, before they are only counted

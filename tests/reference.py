@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from rapidnet_mm.backbones import TappedBackbone
+from rapidnet_mm.backbones import MobileViG, TappedBackbone
 from rapidnet_mm.checkpoints import to_ours
 
 DATA = Path(__file__).parent / 'data'
@@ -78,6 +78,26 @@ def _rexnet_classifier(x, state):
         return convolved(x, 1).flatten(1)
     norm = [state[f'output.1.{part}'] for part in ('running_mean', 'running_var', 'weight', 'bias')]
     return convolved(F.relu6(F.batch_norm(convolved(x, 0), *norm)), 4).flatten(1)  # ReXNet-lite
+
+
+def mobilevig_outputs(arch, state, image):
+    """Every map that was recorded of a MobileViG, and the logits, from its published weights."""
+    model = MobileViG(arch).double().eval()
+    model.load_state_dict(to_ours(state)[0])
+    maps = {f'stage{index}': output for index, output in enumerate(model(image))}
+    return maps | {'logits': _two_classifiers(maps['stage3'], state)}
+
+
+def _two_classifiers(x, state):
+    """Pool, 1x1, BatchNorm, GELU, and the mean of the classifiers of label and distillation."""
+    names = ('running_mean', 'running_var', 'weight', 'bias')
+    norm = [state[f'prediction.2.{name}'] for name in names]
+    x = x.mean((2, 3), keepdim=True)
+    x = F.conv2d(x, state['prediction.1.weight'], state['prediction.1.bias'])
+    x = F.gelu(F.batch_norm(x, *norm))
+    heads = ('head', 'dist_head')
+    labels = [F.conv2d(x, state[f'{name}.weight'], state[f'{name}.bias']) for name in heads]
+    return sum(labels).flatten(1) / 2
 
 
 def assert_equals_recorded(output, expected, rtol=1e-9):

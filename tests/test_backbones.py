@@ -17,14 +17,17 @@ FAMILIES = {
     'ReXNetLite': dict(type='ReXNetLite', width_mult=1.0),
     'ReXNetPlain': dict(type='ReXNetPlain'),
     'TFEfficientNet': dict(type='TFEfficientNet', arch='b0'),
+    'MobileViG': dict(type='MobileViG', arch='ti'),
 }
-STAGES = {family: 4 if family in ('RapidNet', 'ReXNetPlain') else 5 for family in FAMILIES}
+FOUR_STAGES = ('RapidNet', 'ReXNetPlain', 'MobileViG')
+STAGES = {family: 4 if family in FOUR_STAGES else 5 for family in FAMILIES}
 OF_ALL_VARIANTS = [
     *(dict(type='RapidNet', arch=arch) for arch in ('ti', 's', 'm', 'b')),
     *(dict(type='ReXNet', width_mult=width) for width in (0.9, 1.0, 3.0)),
     *(dict(type='ReXNetLite', width_mult=width) for width in (0.7, 2.0)),
     dict(type='ReXNetPlain'),
     *(dict(type='TFEfficientNet', arch=arch) for arch in ('b0', 'b1', 'b2')),
+    *(dict(type='MobileViG', arch=arch) for arch in ('ti', 's')),
 ]
 all_families = pytest.mark.parametrize('family', FAMILIES)
 

@@ -131,7 +131,8 @@ def test_coco_configs_with_a_pyramid_follow_the_1x_recipe(path):
     assert (warm_up.end, warm_up.by_epoch, steps.milestones) == (500, False, [8, 11])
     assert cfg.auto_scale_lr == dict(enable=False, base_batch_size=8 * 2)
     assert cfg.train_dataloader.batch_size == 2
-    scale = (1333, 800) if cfg.model.backbone.type == 'RapidNet' else (1200, 800)
+    large = cfg.model.backbone.type in ('RapidNet', 'MobileViG')
+    scale = (1333, 800) if large else (1200, 800)
     assert cfg.train_dataloader.dataset.pipeline[2].scale == scale
     assert cfg.val_dataloader.dataset.pipeline[1].scale == scale
     assert cfg.sync_bn == 'torch'

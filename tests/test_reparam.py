@@ -16,11 +16,12 @@ from torch.utils._pytree import tree_leaves
 import rapidnet_mm.models  # noqa: F401  registers
 from rapidnet_mm import complexity, engine
 from rapidnet_mm.backbones import ReXNet, TappedBackbone
-from rapidnet_mm.backbones.layers import ConvNormAct
+from rapidnet_mm.backbones.layers import ConvNormAct, DeformableConv
 from rapidnet_mm.backbones.rapidnet import RapidNet
 from rapidnet_mm.reparam import Folded, to_inference
 
 from .messages import assert_says, refusal
+from .test_ablations import VARIANTS
 from .test_backbones import FAMILIES, all_families, build
 from .training import random_statistics
 
@@ -70,6 +71,18 @@ def test_a_backbone_gives_the_same_maps_without_a_batch_norm(family, dtype):
     assert_same(outputs(fused), expected, TOLERANCES[dtype])
     assert not norms(fused)
     assert fused.fusion.folded['BatchNorm'] == count > 0
+    assert not fused.fusion.left
+
+
+@pytest.mark.parametrize('variant', VARIANTS)
+def test_ablations_give_the_same_maps_without_a_batch_norm(variant):
+    model = trained(RapidNet('ti', **VARIANTS[variant]), torch.float64)
+    for module in (m for m in model.modules() if isinstance(m, DeformableConv)):
+        nn.init.normal_(module.offset.weight, std=0.01)
+    fused = to_inference(model)
+    assert_same(outputs(fused), outputs(model), TOLERANCES[torch.float64])
+    assert_same(outputs(fused.float()), outputs(model.float()), TOLERANCES[torch.float32])
+    assert not norms(fused)
     assert not fused.fusion.left
 
 

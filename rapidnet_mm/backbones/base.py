@@ -11,11 +11,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..checkpoints import load_pretrained
 from ..errors import UserError
-from .layers import freeze, is_training_on, recomputed
+from .layers import DeformableConv, freeze, is_training_on, recomputed
 
 STRIDES = (4, 8, 16, 32, 32)  # the fifth stage, where a family has it, is a last 1x1 convolution
 # Where no weights are given.
-DEFAULT_INIT = dict(type='Kaiming', layer='Conv2d', mode='fan_in', nonlinearity='relu')
+DEFAULT_INIT = dict(
+    type='Kaiming', layer=['Conv2d', 'DeformConv2d'], mode='fan_in', nonlinearity='relu'
+)
 
 
 class PublishedWeights:
@@ -36,6 +38,9 @@ class PublishedWeights:
         pretrained = [cfg for cfg in configs if cfg['type'] == 'Pretrained']
         self.init_cfg = [cfg for cfg in configs if cfg not in pretrained] or [DEFAULT_INIT]
         super().init_weights()
+        for module in self.modules():
+            if isinstance(module, DeformableConv):
+                module.start_at_zero()
         self.init_cfg = given
         for cfg in pretrained:
             path = str(cfg.get('checkpoint'))

@@ -13,6 +13,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
+from torchvision.ops import DeformConv2d, deform_conv2d
 
 from ..errors import UserError
 
@@ -101,6 +102,34 @@ class ConvNormAct(nn.Sequential):
         self.norm = build_norm(norm_cfg, out_channels)
         if act is not None:
             self.act = act()
+
+
+class DeformableConv(DeformConv2d):
+    """Convolution that moves its samples by offsets of its own (arXiv 1703.06211).
+
+    A plain convolution of the same kernel, ``offset``, computes them. It starts with zeros, and
+    initialising a backbone leaves it so: at first the samples are where a plain kernel has them.
+
+    Shape: ``(N, C_in, H, W) -> (N, C_out, H, W)`` (odd kernels).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, dilation: int = 1):
+        geometry = dict(padding=dilation * (kernel_size // 2), dilation=dilation)
+        super().__init__(in_channels, out_channels, kernel_size, **geometry)
+        self.offset = nn.Conv2d(in_channels, 2 * kernel_size**2, kernel_size, **geometry)
+        self.start_at_zero()
+
+    def start_at_zero(self) -> None:
+        """Forget all offsets."""
+        nn.init.zeros_(self.offset.weight)
+        nn.init.zeros_(self.offset.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # The operator exists for no dtype of 16 bits that the CPU could train in.
+        dtype = torch.promote_types(x.dtype, torch.float32)
+        tensors = (t.to(dtype) for t in (x, self.offset(x), self.weight, self.bias))
+        y = deform_conv2d(*tensors, padding=self.padding, dilation=self.dilation)
+        return y.to(x.dtype)
 
 
 class DropPath(nn.Module):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from ..errors import UserError
 from .base import Backbone
-from .layers import DEFAULT_NORM, ConvNormAct, DropPath
+from .blocks import FeedForward, GraphMixer, InvertedResidual, Residual, downsample, stem
+from .layers import DEFAULT_NORM, ConvNormAct, DeformableConv
 
 
 class Arch(NamedTuple):
@@ -29,41 +29,79 @@ ARCHS = {
     'm': Arch((3, 3, 9, 3), (0, 0, 3, 3), (32, 64, 160, 320), 512),
     'b': Arch((3, 3, 9, 3), (0, 0, 3, 3), (64, 128, 224, 416), 768),
 }
-EXPANSION = 4
-DILATIONS = (2, 3)
 LARGE_KERNEL = 7
 
 
-class Residual(nn.Module):
-    """``x + drop_path(scale * branch(x))`` with a learned scale per channel.
+class Branch(NamedTuple):
+    """One view of the map in a dilated block's mixer."""
 
-    In the inference form the scale is None: the branch's last convolution has it.
+    kernel_size: int = 3
+    dilation: int = 1
+    deformable: bool = False  # samples where it learns to, starting from its dilated kernel
 
-    Shape: ``(N, C, H, W) -> (N, C, H, W)``.
+
+# What a dilated block mixes with (supplement, Tables 4 to 6); the first is the published model. Of
+# SLDC the paper does not say which of the two dilations is left.
+MIXERS = {
+    'mldc': (Branch(dilation=2), Branch(dilation=3)),
+    'sldc': (Branch(dilation=2),),
+    'conv3x3': (Branch(),),
+    'pointwise': (Branch(kernel_size=1),),
+    'svga': (),  # MobileViG's static graph instead of convolutions
+}
+MLDC_EXAMPLE = '(dict(kernel_size=3, dilation=2), dict(kernel_size=3, dilation=3))'
+
+
+class Mixing(NamedTuple):
+    """How dilated blocks are made: the published ones, or an ablation."""
+
+    branches: tuple[Branch, ...]  # none: static graph
+    use_cpe: bool
+    large_kernel_ffn: bool
+
+
+def checked_mixing(
+    mixer: str, branches: Sequence[dict] | None, use_cpe: bool, large_kernel_ffn: bool
+) -> Mixing:
+    """The arguments of an ablation, if they go together.
+
+    Raises:
+        UserError: they do not.
     """
+    if mixer not in MIXERS:
+        raise UserError(f'RapidNet has no mixer {mixer!r}; choose one of {", ".join(MIXERS)}')
+    _check_bool('use_cpe', use_cpe)
+    _check_bool('large_kernel_ffn', large_kernel_ffn)
+    if branches is None:
+        return Mixing(MIXERS[mixer], use_cpe, large_kernel_ffn)
+    if mixer not in ('mldc', 'sldc'):
+        raise UserError(f"RapidNet: mixer='{mixer}' takes no branches; 'mldc' and 'sldc' do")
+    if not isinstance(branches, list | tuple):
+        raise UserError(f'RapidNet: branches={branches!r} must be such as {MLDC_EXAMPLE}')
+    if len(branches) < 2 if mixer == 'mldc' else len(branches) != 1:
+        wanted = 'two branches or more' if mixer == 'mldc' else 'one branch'
+        raise UserError(f"RapidNet: mixer='{mixer}' has {wanted}, not {len(branches)}")
+    return Mixing(tuple(map(_checked_branch, branches)), use_cpe, large_kernel_ffn)
 
-    def __init__(self, branch: nn.Module, channels: int, drop_path: float, scale: float):
-        super().__init__()
-        self.branch = branch
-        self.scale = nn.Parameter(torch.full((channels, 1, 1), scale))
-        self.drop_path = DropPath(drop_path)
 
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.branch(x)
-        return x + self.drop_path(y if self.scale is None else self.scale * y)
-
-
-class InvertedBottleneck(nn.Sequential):
-    """1x1 to four times the width, depthwise 3x3, 1x1 back: the local mixer (Fig. 3b)."""
-
-    def __init__(self, channels: int, norm_cfg: dict):
-        super().__init__()
-        hidden = EXPANSION * channels
-        self.expand = ConvNormAct(channels, hidden, norm_cfg=norm_cfg, act=nn.GELU)
-        self.depthwise = ConvNormAct(
-            hidden, hidden, 3, groups=hidden, norm_cfg=norm_cfg, act=nn.GELU
+def _checked_branch(given: Mapping) -> Branch:
+    if not isinstance(given, Mapping) or not given.keys() <= set(Branch._fields):
+        fields = ', '.join(Branch._fields)
+        raise UserError(f'RapidNet: a branch is a dict of {fields}, not {given!r}')
+    branch = Branch(**given)
+    sizes = branch.kernel_size, branch.dilation
+    if any(type(size) is not int or size < 1 for size in sizes) or sizes[0] % 2 == 0:
+        raise UserError(
+            f'RapidNet: kernel_size={sizes[0]!r}, dilation={sizes[1]!r} of a branch must be an odd '
+            'number and a number of at least 1'
         )
-        self.project = ConvNormAct(hidden, channels, norm_cfg=norm_cfg)
+    _check_bool('deformable', branch.deformable)
+    return branch
+
+
+def _check_bool(name: str, value: object) -> None:
+    if type(value) is not bool:
+        raise UserError(f'RapidNet: {name}={value!r} must be True or False')
 
 
 class PositionalEncoding(nn.Module):
@@ -86,19 +124,16 @@ class PositionalEncoding(nn.Module):
 
 
 class MultiLevelDilatedConv(nn.Module):
-    """MLDC: the sum of two 3x3 views of one map, at dilations 2 and 3 (Fig. 3f).
+    """MLDC: the sum of views of one map, as published 3x3 at dilations 2 and 3 (Fig. 3f).
 
     Shape: ``(N, C, H, W) -> (N, C, H, W)``.
     """
 
-    def __init__(self, channels: int, norm_cfg: dict):
+    def __init__(self, channels: int, branches: Sequence[Branch], use_cpe: bool, norm_cfg: dict):
         super().__init__()
-        self.encoding = PositionalEncoding(channels)
+        self.encoding = PositionalEncoding(channels) if use_cpe else nn.Identity()
         self.fc1 = ConvNormAct(channels, channels, norm_cfg=norm_cfg)
-        self.branches = nn.ModuleList(
-            ConvNormAct(channels, channels, 3, dilation=d, norm_cfg=norm_cfg, act=nn.GELU)
-            for d in DILATIONS
-        )
+        self.branches = nn.ModuleList(_view(channels, branch, norm_cfg) for branch in branches)
         self.fc2 = ConvNormAct(channels, channels, norm_cfg=norm_cfg)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -106,34 +141,40 @@ class MultiLevelDilatedConv(nn.Module):
         return self.fc2(sum(branch(x) for branch in self.branches))
 
 
-class LargeKernelFFN(nn.Sequential):
-    """Depthwise 7x7 without bias, then 1x1 to four times the width and back (Fig. 3d)."""
+def _view(channels: int, branch: Branch, norm_cfg: dict) -> ConvNormAct:
+    kernel_size, dilation, deformable = branch
+    view = ConvNormAct(
+        channels, channels, kernel_size, dilation=dilation, norm_cfg=norm_cfg, act=nn.GELU
+    )
+    if deformable:
+        view.conv = DeformableConv(channels, channels, kernel_size, dilation)
+    return view
 
-    def __init__(self, channels: int, norm_cfg: dict):
+
+class EncodedGraph(nn.Sequential):
+    """MobileViG's mixer in the place of MLDC, behind the positional encoding if there is one."""
+
+    def __init__(self, channels: int, use_cpe: bool, norm_cfg: dict):
         super().__init__()
-        hidden = EXPANSION * channels
-        self.depthwise = ConvNormAct(
-            channels, channels, LARGE_KERNEL, groups=channels, bias=False, norm_cfg=norm_cfg
-        )
-        self.expand = ConvNormAct(channels, hidden, norm_cfg=norm_cfg, act=nn.GELU)
-        self.project = ConvNormAct(hidden, channels, norm_cfg=norm_cfg)
-
-
-class InvertedResidual(nn.Sequential):
-    """The local block: an inverted bottleneck with a residual."""
-
-    def __init__(self, channels: int, drop_path: float, scale: float, norm_cfg: dict):
-        super().__init__()
-        self.mixer = Residual(InvertedBottleneck(channels, norm_cfg), channels, drop_path, scale)
+        self.encoding = PositionalEncoding(channels) if use_cpe else nn.Identity()
+        self.graph = GraphMixer(channels, norm_cfg)
 
 
 class DilatedBlock(nn.Sequential):
     """MLDC, then the large-kernel feed-forward network, each with its own residual."""
 
-    def __init__(self, channels: int, drop_path: float, scale: float, norm_cfg: dict):
+    def __init__(
+        self, channels: int, mixing: Mixing, drop_path: float, scale: float, norm_cfg: dict
+    ):
         super().__init__()
-        self.mixer = Residual(MultiLevelDilatedConv(channels, norm_cfg), channels, drop_path, scale)
-        self.ffn = Residual(LargeKernelFFN(channels, norm_cfg), channels, drop_path, scale)
+        branches, use_cpe, large_kernel_ffn = mixing
+        if branches:
+            mixer = MultiLevelDilatedConv(channels, branches, use_cpe, norm_cfg)
+        else:
+            mixer = EncodedGraph(channels, use_cpe, norm_cfg)
+        ffn = FeedForward(channels, norm_cfg, LARGE_KERNEL if large_kernel_ffn else None)
+        self.mixer = Residual(mixer, channels, drop_path, scale)
+        self.ffn = Residual(ffn, channels, drop_path, scale)
 
 
 def published_drop_rates(arch: Arch, nominal: float) -> list[list[float]]:
@@ -161,6 +202,13 @@ class RapidNet(Backbone):
 
     Args:
         arch: 'ti', 's', 'm' or 'b'.
+        mixer: what the dilated blocks mix with: 'mldc' (two dilated branches, as published),
+            'sldc' (one), 'conv3x3', 'pointwise' (1x1), all between two 1x1 convolutions, or 'svga',
+            MobileViG's static graph. The others are ablations of the supplement (Tables 4 to 6).
+        branches: other branches of 'mldc' (two or more) or 'sldc' (one): dicts of ``kernel_size``
+            (3), ``dilation`` (1) and ``deformable`` (False).
+        use_cpe: conditional positional encoding before the mixer.
+        large_kernel_ffn: a depthwise 7x7 at the beginning of the feed-forward network.
         drop_path_rate: nominal stochastic depth. As published, the rate that a block gets grows
             with the number of *dilated* blocks before it, so with the default of 0.1 the effective
             rates stay under 0.022.
@@ -175,7 +223,8 @@ class RapidNet(Backbone):
         init_cfg: initialisation; the default is Kaiming normal, as published.
 
     Raises:
-        UserError: an unknown ``arch``, or an argument out of its range.
+        UserError: an unknown ``arch`` or ``mixer``, branches that it does not have, or an argument
+            out of its range.
     """
 
     variants = {f'arch={arch!r}': dict(arch=arch) for arch in ARCHS}
@@ -183,6 +232,10 @@ class RapidNet(Backbone):
     def __init__(
         self,
         arch: str = 'm',
+        mixer: str = 'mldc',
+        branches: Sequence[dict] | None = None,
+        use_cpe: bool = True,
+        large_kernel_ffn: bool = True,
         drop_path_rate: float = 0.1,
         layer_scale_init: float = 1e-5,
         out_indices: Sequence[int] = (0, 1, 2, 3),
@@ -197,10 +250,13 @@ class RapidNet(Backbone):
         if not 0 <= drop_path_rate < 1:
             raise UserError(f'RapidNet: drop_path_rate={drop_path_rate} must be in [0, 1)')
         table = ARCHS[arch]
+        mixing = checked_mixing(mixer, branches, use_cpe, large_kernel_ffn)
         rates = published_drop_rates(table, drop_path_rate)
         super().__init__(
-            stem=_stem(table.channels[0], norm_cfg),
-            stages=[_stage(table, i, rates[i], layer_scale_init, norm_cfg) for i in range(4)],
+            stem=stem(table.channels[0], norm_cfg),
+            stages=[
+                _stage(table, i, mixing, rates[i], layer_scale_init, norm_cfg) for i in range(4)
+            ],
             channels=table.channels,
             out_indices=out_indices,
             frozen_stages=frozen_stages,
@@ -211,25 +267,21 @@ class RapidNet(Backbone):
         self.arch = arch
 
 
-def _stem(channels: int, norm_cfg: dict) -> nn.Sequential:
-    return nn.Sequential(
-        ConvNormAct(3, channels // 2, 3, stride=2, norm_cfg=norm_cfg, act=nn.GELU),
-        ConvNormAct(channels // 2, channels, 3, stride=2, norm_cfg=norm_cfg, act=nn.GELU),
-    )
-
-
 def _stage(
-    arch: Arch, index: int, rates: Sequence[float], scale: float, norm_cfg: dict
+    arch: Arch,
+    index: int,
+    mixing: Mixing,
+    rates: Sequence[float],
+    scale: float,
+    norm_cfg: dict,
 ) -> nn.Sequential:
     channels = arch.channels[index]
     blocks: list[nn.Module] = []
     if index > 0:
-        blocks.append(
-            ConvNormAct(arch.channels[index - 1], channels, 3, stride=2, norm_cfg=norm_cfg)
-        )
+        blocks.append(downsample(arch.channels[index - 1], channels, norm_cfg))
     for block, rate in enumerate(rates):
         if block < arch.local_depths[index]:
             blocks.append(InvertedResidual(channels, rate, scale, norm_cfg))
         else:
-            blocks.append(DilatedBlock(channels, rate, scale, norm_cfg))
+            blocks.append(DilatedBlock(channels, mixing, rate, scale, norm_cfg))
     return nn.Sequential(*blocks)

@@ -196,7 +196,7 @@ def _check_names(source: CustomDataset, folder: str, folders: Sequence[str]) -> 
         return
     kind, count = type(source).__name__, len(source.CLASSES)
     own = type(source).METAINFO.get('classes')
-    given = kind if source.CLASSES == own else 'metainfo.classes'
+    given = kind if own == source.CLASSES else 'metainfo.classes'
     raise UserError(
         f'{folder} holds {len(folders)} class folders, but {given} names {count} classes; '
         f"copy or unpack the missing ones, or for classes of your own set type='CustomDataset'"

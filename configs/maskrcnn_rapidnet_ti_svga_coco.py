@@ -1,0 +1,23 @@
+# Mask R-CNN, RapidNet-Ti, COCO 2017, 1x (12 epochs, 8 GPUs x 2 images). Ablation: MobileViG's
+# static graph instead of dilated convolutions, without positional encoding and large kernels.
+# No row of the paper: it compares with MobileViG-Ti itself. Nothing is published of this network.
+#     tools/dist_train.sh configs/maskrcnn_rapidnet_ti_svga_coco.py 8
+# ImageNet weights of the same network, trained as the ablation was:
+#     --cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE
+_base_ = [
+    '_base_/maskrcnn_fpn.py',
+    '_base_/coco_instance.py',
+    '_base_/schedule_1x.py',
+    '_base_/runtime.py',
+]
+
+model = dict(
+    backbone=dict(
+        type='RapidNet',
+        arch='ti',
+        mixer='svga',
+        use_cpe=False,
+        large_kernel_ffn=False,
+    ),
+    neck=dict(in_channels=[32, 64, 112, 224]),
+)
