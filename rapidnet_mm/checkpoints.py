@@ -24,6 +24,8 @@ from .reading import read_checkpoint
 # MMEngine's EMAHook saves the averaged ones as state_dict and the others as ema_state_dict.
 AVERAGED = ('state_dict_ema', 'model_ema')
 WRAPPERS = (*AVERAGED, 'state_dict', 'model', 'ema_state_dict')
+# Relative. Averaging rounds again and again, so single precision is not kept to the last bit.
+FIXED_TOLERANCE = 1e-5
 # Where a backbone may lie: at the top, in a model, or tapped in a model.
 PLACES = ('', 'backbone.', 'backbone.backbone.')
 
@@ -144,12 +146,33 @@ def _some(names: list[str], count: int) -> str:
 def cover(module: nn.Module, state: Mapping[str, Tensor]) -> Coverage:
     """What of ``state`` fits into ``module``, by name and shape."""
     own = module.state_dict()
-    # Counters that old files lack, and that nothing reads with BatchNorm's default momentum.
-    wanted = {k: v for k, v in own.items() if k in state or not k.endswith('num_batches_tracked')}
+    # Counters that old files lack, and that nothing reads with BatchNorm's default momentum; and
+    # what is the same in every model.
+    spare = {k for k in own if k.endswith('num_batches_tracked')} | fixed_tensors(module).keys()
+    wanted = {k: v for k, v in own.items() if k in state or k not in spare}
     missing = [k for k in wanted if k not in state]
     misshapen = [k for k in wanted if k in state and _shape(state[k]) != _shape(wanted[k])]
     taken = [k for k in wanted if k in state and k not in set(misshapen)]
     return Coverage(taken, missing, misshapen, [key for key in state if key not in own])
+
+
+def fixed_tensors(module: nn.Module) -> dict[str, Tensor]:
+    """What no training changes in a module, by name, as parts with ``fixed_tensors()`` tell."""
+    return {
+        f'{place}.{name}' if place else name: value
+        for place, part in module.named_modules()
+        if hasattr(part, 'fixed_tensors')
+        for name, value in part.fixed_tensors().items()
+    }
+
+
+def is_fixed_value(given: Tensor, exact: Tensor) -> bool:
+    """Whether a tensor of a file is the fixed one of a model, up to rounding in the file's type."""
+    if given.is_meta or given.shape != exact.shape:
+        return True  # nothing to compare; shapes are another matter
+    precision = torch.finfo(given.dtype).eps if given.is_floating_point() else 0.0
+    allowed = max(precision, FIXED_TOLERANCE) * exact.abs()
+    return bool(((given.cpu().double() - exact).abs() <= allowed).all())
 
 
 def fit(module: nn.Module, state: Mapping[str, Tensor]) -> Coverage:
@@ -186,13 +209,30 @@ def variant_of(module: nn.Module, state: Mapping[str, Tensor]) -> str | None:
     return None
 
 
-def _refuse_other_variant(backbone: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
-    """Name the variant that a file is of. It builds every variant, so ask only where it matters."""
-    variant = variant_of(backbone, state)
+def _refuse_other_variant(
+    backbone: nn.Module, state: Mapping[str, Tensor], source: str, complete: bool
+) -> None:
+    """Name the variant that a file is of, if it is another, and what is not as it is fixed.
+
+    A family with ``variants_of`` tells from the state dict, also where tensors of another variant
+    would fit. For others every variant is built, so they are only asked where it matters.
+    """
     name = type(backbone).__name__
-    own = variant_of(backbone, backbone.state_dict())
-    if variant and variant != own:
-        raise UserError(f'checkpoint {source} is a {name} {variant}, but the config has {own}')
+    if hasattr(backbone, 'variants_of'):
+        found = [f'arch={arch!r}' for arch in backbone.variants_of(state)]
+        own = f'arch={backbone.arch!r}'
+    else:
+        found = [variant_of(backbone, state)] if not complete else []
+        own = variant_of(backbone, backbone.state_dict()) if any(found) else None
+    if any(found) and own not in found:
+        told = ' or '.join(found)
+        raise UserError(f'checkpoint {source} is a {name} {told}, but the config has {own}')
+    for key, exact in fixed_tensors(backbone).items():
+        if key in state and not is_fixed_value(state[key], exact):
+            raise UserError(
+                f'checkpoint {source}: {key} is not the kernel that is fixed in {name} {own}; '
+                'leave fixed kernels out of the file, or choose an arch that learns them'
+            )
 
 
 def load_pretrained(
@@ -220,8 +260,7 @@ def load_pretrained(
     content = read_checkpoint(checkpoint, map_location, sha256)
     weights = under(prefix, to_ours(weights_of(content, checkpoint)), backbone)
     coverage = cover(backbone, weights.state)
-    if not coverage.complete:
-        _refuse_other_variant(backbone, weights.state, checkpoint)
+    _refuse_other_variant(backbone, weights.state, checkpoint, coverage.complete)
     told = _told(backbone, checkpoint, coverage, weights)
     if not coverage.complete and not allow_partial:
         raise UserError(f'{told}; set allow_partial=True in init_cfg if that is meant')
@@ -293,11 +332,12 @@ def check_fit(model: nn.Module, weights: Weights, source: str, require: str = ''
         UserError: tensors that are required are missing or of another shape.
     """
     coverage = cover(model, weights.state)
-    if not coverage.complete and hasattr(model, 'backbone'):
+    if hasattr(model, 'backbone'):
         place, backbone = 'backbone', model.backbone
         if hasattr(backbone, 'taps'):
             place, backbone = 'backbone.backbone', backbone.backbone
-        _refuse_other_variant(backbone, under(place, weights, backbone).state, source)
+        inner = under(place, weights, backbone).state
+        _refuse_other_variant(backbone, inner, source, coverage.complete)
     if any(name.startswith(require) for name in coverage.missing + coverage.misshapen):
         told = _told(model, source, coverage, weights)
         raise UserError(f'{told}; the checkpoint belongs to another model than the config')

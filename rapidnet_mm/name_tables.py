@@ -235,6 +235,36 @@ def _mobilevig(local_depths: tuple[int, ...], graph_depth: int) -> NameTable:
     return NameTable(pairs, dropped=TWO_HEADS_DROPPED, heads=TWO_HEADS)
 
 
+def _vgnet(all_fixed: bool, use_se: bool) -> NameTable:
+    """The authors' names (cv-models): stages count from 1, attention wraps the convolution."""
+    tail, kernels = 'features.stage4.3', 'depthwise.conv' if all_fixed else 'depthwise'
+    at = 2 if all_fixed else 1  # the normalisation of the fixed kernels comes between
+    pairs = [
+        ('features.stem.0', 'stem.conv'),
+        ('features.stem.2', 'stem.norm'),
+        (f'{tail}.0' if all_fixed else f'{tail}.0.mux', f'stages.3.3.{kernels}'),
+        (f'{tail}.{at}.0', 'stages.3.3.pointwise.conv'),
+        (f'{tail}.{at}.2', 'stages.3.3.pointwise.norm'),
+    ]
+    if all_fixed:
+        pairs.append((f'{tail}.1', 'stages.3.3.depthwise.norm'))
+    # Whole names where another variant has the same beginning.
+    conv = 'conv1x1.0' if use_se else 'conv1x1'
+    half = 'half3x3.0' if all_fixed else 'half3x3'
+    for stage in range(4):
+        source, ours = f'features.stage{stage + 1}', f'stages.{stage}'
+        pairs += [
+            (f'{source}.0.downsample', f'{ours}.0.depthwise'),
+            (f'{source}.#.{half}.weight', f'{ours}.#.{kernels}.weight'),
+            (f'{source}.#.half3x3.1', f'{ours}.#.depthwise.norm'),
+            (f'{source}.#.{conv}.0.weight', f'{ours}.#.pointwise.conv.weight'),
+            (f'{source}.#.{conv}.2', f'{ours}.#.pointwise.norm'),
+        ]
+        if use_se:
+            pairs.append((f'{source}.#.conv1x1.1', f'{ours}.#.pointwise.se'))
+    return NameTable(pairs, dropped=('classifier.',), heads=[('classifier', 'fc')])
+
+
 REXNET = _rexnet(use_se=True)
 REXNET_LITE = _rexnet(use_se=False)
 REXNET_TIMM = _rexnet_timm()
@@ -252,4 +282,8 @@ NAME_TABLES = {
     'EfficientNet-B1, -B2': EFFICIENTNET_B1_B2,
     'MobileViG-Ti': MOBILEVIG_TI,
     'MobileViG-S': MOBILEVIG_S,
+    'VGNet': _vgnet(all_fixed=False, use_se=False),
+    'VGNet with SE': _vgnet(all_fixed=False, use_se=True),
+    'VGNetF': _vgnet(all_fixed=True, use_se=False),
+    'VGNetF with SE': _vgnet(all_fixed=True, use_se=True),
 }

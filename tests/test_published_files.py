@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 from safetensors.torch import save_file
 
 from rapidnet_mm import Inferencer, engine, models
-from rapidnet_mm.backbones import MobileViG, ReXNet, ReXNetLite
+from rapidnet_mm.backbones import MobileViG, ReXNet, ReXNetLite, VGNet
 from rapidnet_mm.backbones.rapidnet import RapidNet
 from rapidnet_mm.checkpoints import cover, fill_model, load_pretrained, to_ours, weights_for
 from rapidnet_mm.name_tables import NAME_TABLES, RAPIDNET
@@ -36,6 +36,10 @@ FAMILIES = {
     ),
     'MobileViG-Ti': (lambda: MobileViG('ti'), ['prediction.1.weight', 'head.bias']),
     'MobileViG-S': (lambda: MobileViG('s'), ['prediction.1.weight', 'dist_head.bias']),
+    'VGNet': (lambda: VGNet('g_1_0mp'), ['classifier.weight', 'classifier.bias']),
+    'VGNet with SE': (lambda: VGNet('c_1_0mp_se'), ['classifier.weight', 'classifier.bias']),
+    'VGNetF': (lambda: VGNet('f_1_0mp'), ['classifier.weight', 'classifier.bias']),
+    'VGNetF with SE': (lambda: VGNet('e_1_0mp_se'), ['classifier.weight', 'classifier.bias']),
 }
 WRAPPERS = ['state_dict_ema', 'model_ema', 'state_dict', 'model', None, 'safetensors']
 SEGMENTER = CONFIG.replace('maskrcnn', 'semfpn')

@@ -76,6 +76,12 @@ def activation(act_cfg: dict) -> Callable[[], nn.Module]:
     return partial(layer, **args)
 
 
+def by_eight(channels: int) -> int:
+    """The nearest multiple of 8, but never more than 10 % below."""
+    rounded = max(8, (channels + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * channels else rounded
+
+
 class ConvNormAct(nn.Sequential):
     """Convolution, normalisation and, if given, activation: ``conv``, ``norm``, ``act``.
 

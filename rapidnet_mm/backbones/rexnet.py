@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
 
 from ..errors import UserError
 from .base import Backbone
-from .layers import DEFAULT_NORM, ConvNormAct, DropPath, activation, build_norm
+from .layers import DEFAULT_NORM, ConvNormAct, DropPath, activation, build_norm, by_eight
 
 # The widths of the paper's tables.
 WIDTHS = (0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 2.0, 2.2, 3.0)
@@ -54,15 +54,9 @@ def rexnet_widths(width_mult: float) -> tuple[int, list[int], int]:
 def rexnet_lite_widths(width_mult: float) -> tuple[int, list[int], int]:
     """Channels of the stem, of the 16 blocks and of the last convolution, divisible by 8."""
     first = 1 / width_mult if width_mult < 1 else 1
-    blocks = [_by_eight(round((16 * first + i * 164 / 15) * width_mult)) for i in range(16)]
+    blocks = [by_eight(round((16 * first + i * 164 / 15) * width_mult)) for i in range(16)]
     last = int(1280 * max(width_mult, 1))
-    return _by_eight(round(32 * first * width_mult)), blocks, last
-
-
-def _by_eight(channels: int) -> int:
-    """The nearest multiple of 8, but never more than 10 % below."""
-    rounded = max(8, (channels + 4) // 8 * 8)
-    return rounded + 8 if rounded < 0.9 * channels else rounded
+    return by_eight(round(32 * first * width_mult)), blocks, last
 
 
 class SqueezeExcite(nn.Module):

@@ -1,0 +1,10 @@
+# Semantic FPN, VGNetG-1.0MP, ADE20K, 40 000 iterations (8 GPUs x 4 images). No published result.
+#     tools/dist_train.sh configs/semfpn_vgnetg_1_0mp_ade20k.py 8
+# ImageNet weights, as the recipe has them (published files go in as they are):
+#     --cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE
+_base_ = ['_base_/semfpn.py', '_base_/ade20k.py', '_base_/schedule_40k.py']
+
+model = dict(
+    backbone=dict(type='VGNet', arch='g_1_0mp'),
+    neck=dict(in_channels=[56, 112, 224, 368]),
+)

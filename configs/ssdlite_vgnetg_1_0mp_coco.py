@@ -1,0 +1,20 @@
+# SSDLite, VGNetG-1.0MP, COCO 2017, 320x320, from ImageNet weights.
+# No published result; the schedule is that of the other SSDLite configs, see schedule_ssdlite.py.
+#     tools/dist_train.sh configs/ssdlite_vgnetg_1_0mp_coco.py 8
+# ImageNet weights, as the schedule has them (published files go in as they are):
+#     --cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE
+# The paper has no detector, and a network without expansions has none inside its first stride-32
+# block to read: the maps are its last ones at strides 16 and 32.
+_base_ = [
+    '_base_/ssdlite.py',
+    '_base_/coco_bbox_320.py',
+    '_base_/schedule_ssdlite.py',
+]
+
+maps = (224, 368)
+channels = (*maps, 512, 256, 256, 128)
+model = dict(
+    backbone=dict(type='VGNet', arch='g_1_0mp', out_indices=(2, 3)),
+    neck=dict(in_channels=maps, out_channels=channels),
+    bbox_head=dict(in_channels=channels),
+)

@@ -1,0 +1,367 @@
+"""VGNet: half-identity blocks and fixed depthwise kernels. https://arxiv.org/abs/2207.10318"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..checkpoints import is_fixed_value
+from ..errors import UserError
+from .base import Backbone
+from .layers import DEFAULT_NORM, build_norm, by_eight
+
+Kernel = tuple[tuple[float, float, float], ...]  # the rows of a 3x3 kernel
+
+
+class Size(NamedTuple):
+    """One row of the paper's table of architectures."""
+
+    stem: int  # channels at stride 2
+    channels: tuple[int, ...]  # width per stage, at strides 4, 8, 16, 32
+    depths: tuple[int, ...]  # blocks per stage, the downsampling one included
+
+
+SIZES = {
+    '1_0mp': Size(28, (56, 112, 224, 368), (4, 7, 13, 2)),
+    '1_5mp': Size(32, (64, 128, 256, 512), (3, 7, 14, 2)),
+    '2_0mp': Size(32, (72, 168, 376, 512), (3, 6, 13, 2)),
+    '2_5mp': Size(32, (80, 192, 400, 544), (3, 6, 16, 2)),
+}
+
+
+def _symmetric(centre: float, edge: float, corner: float) -> Kernel:
+    return ((corner, edge, corner), (edge, centre, edge), (corner, edge, corner))
+
+
+def _negative(kernel: Kernel) -> Kernel:
+    return tuple(tuple(-value for value in row) for row in kernel)
+
+
+GAUSSIAN = _symmetric(0.1853, 0.1226, 0.0811)
+NARROW_GAUSSIAN = _symmetric(0.4452, 0.1110, 0.0277)
+SOBEL = ((-1 / 2, -1, -1 / 2), (0, 0, 0), (1 / 2, 1, 1 / 2))
+SOBEL_ACROSS = tuple(zip(*SOBEL, strict=True))
+EDGES = (SOBEL, SOBEL_ACROSS, _symmetric(1, -2 / 12, -1 / 12), _symmetric(1, -1 / 4, 0))
+# As published: not symmetric.
+DIAGONALS = (
+    ((-1, -2 / 3, -1 / 3), (-2 / 3, 0, 2 / 3), (1 / 3, 2 / 3, 1)),
+    ((-1 / 3, -2 / 3, -1), (2 / 3, 0, -2 / 3), (1, 2 / 3, 1 / 3)),
+)
+
+
+class Kind(NamedTuple):
+    """Which depthwise kernels are fixed: cycles over the channels, None where they are learned."""
+
+    downsampling: tuple[Kernel, ...] | None
+    others: tuple[Kernel, ...] | None = None
+
+
+ALTERNATING = (GAUSSIAN, _negative(GAUSSIAN))
+KINDS = {
+    'g': Kind(ALTERNATING),
+    'c': Kind(None),
+    'f': Kind(ALTERNATING, (*EDGES, *DIAGONALS, GAUSSIAN, NARROW_GAUSSIAN)),
+    'e': Kind(ALTERNATING, EDGES),
+}
+
+
+class Arch(NamedTuple):
+    """A size, a kind of kernels, and whether there is squeeze-and-excitation."""
+
+    size: Size
+    kind: Kind
+    use_se: bool
+
+
+ARCHS = {
+    f'{kind}_{size}{suffix}': Arch(SIZES[size], KINDS[kind], bool(suffix))
+    for kind in KINDS
+    for size in SIZES
+    for suffix in ('', '_se')
+}
+SE_RATIO = 0.25
+CHUNKS = 8  # of the last stage's channels, which share a depthwise kernel
+
+
+class FixedDepthwise(nn.Module):
+    """Depthwise 3x3 convolution with kernels from a table, which no optimizer sees.
+
+    The kernels are a buffer, so they follow device and precision (always rounded from the table,
+    never from a narrower type) and are saved. A state dict may lack them, but not have others.
+
+    Args:
+        channels: width of the map.
+        cycle: the kernels, one channel after the other, again and again.
+        stride: of both sides.
+
+    Shape: ``(N, C, H, W) -> (N, C, ceil(H / stride), ceil(W / stride))``.
+    """
+
+    def __init__(self, channels: int, cycle: Sequence[Kernel], stride: int = 1):
+        super().__init__()
+        self.channels, self.cycle, self.stride = channels, tuple(cycle), stride
+        self.register_buffer('weight', torch.empty(channels, 1, 3, 3))
+        self.reset()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight, None, self.stride, 1, groups=self.channels)
+
+    def fixed_tensors(self) -> dict[str, Tensor]:
+        """What a state dict may leave out, and may not have otherwise: as published, in float32."""
+        kernels = torch.tensor(self.cycle, dtype=torch.float32, device='cpu')
+        indices = torch.arange(self.channels, device='cpu') % len(kernels)
+        return {'weight': kernels[indices].unsqueeze(1)}
+
+    def reset(self) -> None:
+        """Write the table's kernels into the buffer."""
+        self.weight.copy_(self.fixed_tensors()['weight'])
+
+    def extra_repr(self) -> str:
+        return f'{self.channels}, kernel_size=3, stride={self.stride}'
+
+    def _apply(self, fn: Any, recurse: bool = True) -> FixedDepthwise:
+        super()._apply(fn, recurse)
+        self.reset()
+        return self
+
+    def _load_from_state_dict(
+        self,
+        state_dict: Mapping[str, Tensor],
+        prefix: str,
+        local_metadata: Mapping[str, Any],
+        strict: bool,
+        *found: list[str],
+    ) -> None:
+        _, unexpected, errors = found  # nothing is missing
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, [], unexpected, errors
+        )
+        for name, exact in self.fixed_tensors().items():
+            if not is_fixed_value(state_dict.get(prefix + name, exact), exact):
+                errors.append(f'{prefix}{name} is not the fixed kernel of this model')
+        self.reset()
+
+
+class SharedDepthwise(nn.Conv2d):
+    """One depthwise 3x3 convolution for each of ``CHUNKS`` equal parts of the channels.
+
+    Shape: ``(N, C, H, W) -> (N, C, H, W)``.
+    """
+
+    def __init__(self, channels: int):
+        part = channels // CHUNKS
+        super().__init__(part, part, 3, padding=1, groups=part, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.whole(), None, padding=1, groups=x.shape[1])
+
+    def whole(self) -> Tensor:
+        """The kernels of all channels, ``(C, 1, 3, 3)``."""
+        return self.weight.repeat(CHUNKS, 1, 1, 1)
+
+
+class SqueezeExcite(nn.Module):
+    """Channel attention: pool, 1x1, ReLU, 1x1, sigmoid.
+
+    Shape: ``(N, C, H, W) -> (N, C, H, W)``.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        hidden = by_eight(int(SE_RATIO * channels))
+        self.reduce = nn.Conv2d(channels, hidden, 1)
+        self.expand = nn.Conv2d(hidden, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.reduce(x.mean((2, 3), keepdim=True)).relu()
+        return x * self.expand(y).sigmoid()
+
+
+class ConvActNorm(nn.Sequential):
+    """Convolution without bias, ReLU, and normalisation *after* the activation (Fig. 2).
+
+    Shape: ``(N, C_in, H, W) -> (N, C_out, ceil(H / stride), ceil(W / stride))``.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        norm_cfg: dict,
+        kernel_size: int = 1,
+        stride: int = 1,
+        use_se: bool = False,
+    ):
+        super().__init__()
+        padding = kernel_size // 2
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=False)
+        self.act = nn.ReLU()
+        self.norm = build_norm(norm_cfg, out_channels)
+        if use_se:
+            self.se = SqueezeExcite(out_channels)
+
+
+class Downsampling(nn.Module):
+    """Depthwise 3x3 at stride 2, whose last channels and a view of them all become two halves.
+
+    Shape: ``(N, C_in, H, W) ->`` a pair of ``(N, C_out / 2, ceil(H / 2), ceil(W / 2))``.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, arch: Arch, norm_cfg: dict):
+        super().__init__()
+        kept = 0 if in_channels > out_channels else min(out_channels // 2, in_channels)
+        self.start = in_channels - kept
+        self.even = 2 * kept == out_channels
+        self.depthwise = (
+            nn.Conv2d(in_channels, in_channels, 3, 2, 1, groups=in_channels, bias=False)
+            if arch.kind.downsampling is None
+            else FixedDepthwise(in_channels, arch.kind.downsampling, stride=2)
+        )
+        self.pointwise = ConvActNorm(in_channels, out_channels - kept, norm_cfg, use_se=arch.use_se)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.depthwise(x)
+        pair = x[:, self.start :], self.pointwise(x)
+        return pair if self.even else torch.cat(pair, 1).chunk(2, 1)
+
+
+class HalfIdentity(nn.Module):
+    """The right half moves to the left; a view of both becomes the new right half (Fig. 3).
+
+    Shape: a pair of ``(N, C / 2, H, W) ->`` a pair of the same.
+    """
+
+    def __init__(self, channels: int, arch: Arch, norm_cfg: dict):
+        super().__init__()
+        half = channels // 2
+        self.depthwise = _depthwise(half, arch, norm_cfg)
+        self.pointwise = ConvActNorm(channels, half, norm_cfg, use_se=arch.use_se)
+
+    def forward(self, pair: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        left, right = pair
+        return right, self.pointwise(torch.cat((left, self.depthwise(right)), 1))
+
+
+class Join(nn.Module):
+    """Two halves into one map.
+
+    Shape: a pair of ``(N, C / 2, H, W) -> (N, C, H, W)``.
+    """
+
+    def forward(self, pair: tuple[Tensor, Tensor]) -> Tensor:
+        return torch.cat(pair, 1)
+
+
+def _depthwise(channels: int, arch: Arch, norm_cfg: dict) -> nn.Module:
+    """Depthwise 3x3, learned, or fixed and then normalised."""
+    if arch.kind.others is None:
+        return nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
+    block = nn.Sequential()
+    block.conv = FixedDepthwise(channels, arch.kind.others)
+    block.norm = build_norm(norm_cfg, channels)
+    return block
+
+
+def _stage(arch: Arch, index: int, norm_cfg: dict) -> nn.Sequential:
+    inputs = (arch.size.stem, *arch.size.channels)[index]
+    channels = arch.size.channels[index]
+    blocks: list[nn.Module] = [Downsampling(inputs, channels, arch, norm_cfg)]
+    blocks += [HalfIdentity(channels, arch, norm_cfg) for _ in range(arch.size.depths[index] - 1)]
+    blocks.append(Join())
+    if index == len(arch.size.channels) - 1:
+        tail = nn.Sequential()
+        learned = arch.kind.others is None
+        tail.depthwise = (
+            SharedDepthwise(channels) if learned else _depthwise(channels, arch, norm_cfg)
+        )
+        tail.pointwise = ConvActNorm(channels, channels, norm_cfg)
+        blocks.append(tail)
+    return nn.Sequential(*blocks)
+
+
+def archs_of(state: Mapping[str, Tensor]) -> list[str]:
+    """The archs that a state dict, under our names, may be of.
+
+    None if it is of no training form; more than one if fixed kernels that tell are left out.
+    """
+    needed = {'stem.conv.weight', 'stem.norm.weight', 'stages.2.0.pointwise.conv.weight'}
+    if not needed <= state.keys() or state['stem.conv.weight'].is_meta:
+        return []
+    stem, widest = state['stem.conv.weight'], state['stages.2.0.pointwise.conv.weight']
+    return [
+        name
+        for name, arch in ARCHS.items()
+        if len(stem) == arch.size.stem
+        and widest.shape[1] == arch.size.channels[1]
+        and arch.use_se == ('stages.0.0.pointwise.se.reduce.weight' in state)
+        and (arch.kind.others is not None) == ('stages.0.1.depthwise.norm.weight' in state)
+        and _kernels_fit(state, arch.kind)
+    ]
+
+
+def _kernels_fit(state: Mapping[str, Tensor], kind: Kind) -> bool:
+    """Whether the first kernels are those of a kind, where they are in a state dict."""
+
+    def equal(key: str, cycle: Sequence[Kernel]) -> bool | None:
+        if (given := state.get(key)) is None:
+            return None
+        return is_fixed_value(given, FixedDepthwise(len(given), cycle).fixed_tensors()['weight'])
+
+    gaussian = equal('stages.0.0.depthwise.weight', ALTERNATING)
+    if kind.downsampling is None:
+        return gaussian is False
+    same = kind.others is None or equal('stages.0.1.depthwise.conv.weight', kind.others)
+    return gaussian is not False and same is not False
+
+
+@MODELS.register_module()
+class VGNet(Backbone):
+    """VGNet (ICME 2022), feature maps at strides 4, 8, 16 and 32.
+
+    Args:
+        arch: kind, size, and whether there is squeeze-and-excitation: 'g_1_0mp' is VGNetG-1.0MP,
+            'g_1_0mp_se' the same with attention. Kinds are 'c' (all kernels learned), 'g'
+            (downsampling by fixed Gaussians), 'f' (all depthwise kernels fixed, edges and
+            Gaussians) and 'e' (the same, edges only); sizes '1_0mp', '1_5mp', '2_0mp', '2_5mp'.
+        out_indices: see :class:`Backbone`, as all that follow.
+        frozen_stages: stages without gradients and with fixed statistics.
+        norm_cfg: normalisation layers, ``dict(type='BN' | 'SyncBN' | 'GN', ...)``.
+        norm_eval: normalise with the running statistics while training.
+        with_cp: recompute blocks in the backward pass.
+        init_cfg: initialisation, Kaiming normal by default; or ``Pretrained`` and a file.
+
+    Raises:
+        UserError: an unknown ``arch``, or an argument out of its range.
+    """
+
+    variants_of = staticmethod(archs_of)
+
+    def __init__(
+        self,
+        arch: str = 'g_1_0mp',
+        out_indices: Sequence[int] = (0, 1, 2, 3),
+        frozen_stages: int = -1,
+        norm_cfg: dict = DEFAULT_NORM,
+        norm_eval: bool = False,
+        with_cp: bool = False,
+        init_cfg: dict | list[dict] | None = None,
+    ):
+        if arch not in ARCHS:
+            raise UserError(f'VGNet has no arch {arch!r}; choose one of {list(ARCHS)}')
+        table = ARCHS[arch]
+        super().__init__(
+            stem=ConvActNorm(3, table.size.stem, norm_cfg, kernel_size=3, stride=2),
+            stages=[_stage(table, index, norm_cfg) for index in range(4)],
+            channels=table.size.channels,
+            out_indices=out_indices,
+            frozen_stages=frozen_stages,
+            norm_eval=norm_eval,
+            with_cp=with_cp,
+            init_cfg=init_cfg,
+        )
+        self.arch = arch
