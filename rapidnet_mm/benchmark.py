@@ -24,6 +24,7 @@ from mmengine.runner import Runner
 from rich.progress import track
 from torch import Tensor, nn
 
+from .backbones.blocks import GRAPH_STEP, max_relative
 from .complexity import build_model, run_network
 from .engine import BUILD_ERRORS, keep_memory, named_config_errors, tune_for_cpu, unwrapped
 from .errors import UserError
@@ -319,3 +320,40 @@ def _training_step(cfg: Config, batch: int, shape: tuple[int, int]) -> Callable[
             model.train_step(copy.deepcopy(data), optimizer)  # it changes what it gets
 
     return step
+
+
+def by_shifts(x: Tensor, step: int = GRAPH_STEP) -> Tensor:
+    """What ``max_relative`` computes, shift by shift as the paper describes it: its measure."""
+    largest = x - x
+    for dim in (2, 3):
+        for shift in range(step, x.shape[dim], step):
+            largest = torch.maximum(largest, x - x.roll(shift, dim))
+    return largest
+
+
+def graph_speed(shape: tuple[int, int, int, int], steps: int) -> dict[str, tuple[float, float]]:
+    """Median seconds of a static graph's differences shift by shift, and of ours.
+
+    Args:
+        shape: batch, channels, height and width of the map.
+        steps: that are timed, of each.
+
+    Returns:
+        The two times for 'forward', without gradients, and for 'forward and backward'.
+    """
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    layout = torch.contiguous_format if device == 'cuda' else torch.channels_last  # as we train
+    x = torch.randn(shape, device=device).to(memory_format=layout)
+    leaf = x.clone().requires_grad_()
+
+    def forward(function: Callable[[Tensor], Tensor]) -> None:
+        with torch.no_grad():
+            function(x)
+
+    def both(function: Callable[[Tensor], Tensor]) -> None:
+        torch.autograd.grad(function(leaf), leaf, x)
+
+    functions = (by_shifts, max_relative)
+    calls = [_call(run, function) for run in (forward, both) for function in functions]
+    times = [statistics.median(seconds) for seconds in in_turns(calls, steps, 'rounds')]
+    return {'forward': tuple(times[:2]), 'forward and backward': tuple(times[2:])}

@@ -5,6 +5,7 @@ from rapidnet_mm import UserError
 from rapidnet_mm.backbones import MobileViG
 from rapidnet_mm.backbones.blocks import MaxRelativeConv, by_doubling, by_pooling, max_relative
 from rapidnet_mm.backbones.mobilevig import ARCHS
+from rapidnet_mm.benchmark import by_shifts
 from rapidnet_mm.name_tables import MOBILEVIG_S, MOBILEVIG_TI
 
 from .reference import (
@@ -21,15 +22,6 @@ from .training import random_statistics
 PARAMETERS = {'ti': 5_271_074, 's': 7_276_538}
 TABLES = {'ti': MOBILEVIG_TI, 's': MOBILEVIG_S}
 SIZES = [(7, 7), (6, 9), (9, 6), (8, 4), (1, 5), (2, 1), (3, 2)]
-
-
-def by_shifts(x, step):
-    """What ``max_relative`` computes, shift by shift as in the paper."""
-    largest = x - x
-    for dim in (2, 3):
-        for shift in range(step, x.shape[dim], step):
-            largest = torch.maximum(largest, x - x.roll(shift, dim))
-    return largest
 
 
 def test_every_stage_and_the_logits_equal_the_published_implementation():

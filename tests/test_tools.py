@@ -247,6 +247,19 @@ def test_the_training_benchmark_compares_two_detectors_in_one_run(tmp_path):
     assert other_ratio == pytest.approx(first / second, rel=0.02, abs=0.006)
 
 
+def test_the_graph_benchmark_compares_with_plain_shifts(tmp_path):
+    options = ['--batch', '2', '--shape', '16', '17', '--steps', '2']
+    output = succeeded(tool('benchmark_graph.py', *options, cwd=tmp_path))
+    rows = [
+        [v.strip() for v in line.split('|')[1:-1]]
+        for line in output.splitlines()
+        if '16x17' in line
+    ]
+    assert [row[1] for row in rows] == ['forward', 'forward and backward']
+    for plain, ours, ratio in ([float(v) for v in row[2:]] for row in rows):
+        assert ratio == pytest.approx(plain / ours, rel=0.02, abs=0.006)
+
+
 SPEED = ['--batch', '2', '--shape', '64', '96', '--steps', '3', '--threads', '1']
 
 
