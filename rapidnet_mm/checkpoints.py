@@ -5,7 +5,7 @@ A file is recognised by its keys, with the tables of :mod:`rapidnet_mm.name_tabl
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -43,7 +43,7 @@ def weights_of(checkpoint: Mapping[str, Any], source: str) -> dict[str, Tensor]:
     """
     wrapper = wrapper_of(checkpoint)
     state = checkpoint if wrapper is None else checkpoint[wrapper]
-    tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
+    tensors = {k: v for k, v in state.items() if isinstance(k, str) and isinstance(v, Tensor)}
     if not tensors:
         raise UserError(
             f'checkpoint {source} holds no weights: looked for tensors at its top '
@@ -347,13 +347,17 @@ def check_fit(model: nn.Module, weights: Weights, source: str, require: str = ''
 def dataset_meta(checkpoint: Mapping[str, Any]) -> dict[str, Any] | None:
     """Classes and palette that a model was trained for, None if the checkpoint does not say.
 
-    MM 3 keeps them in lower case, MM 2 in upper case.
+    MM 3 keeps them in lower case, MM 2 in upper case. What is not of their kind is not theirs.
     """
-    meta = checkpoint.get('meta') or {}
-    found = meta.get('dataset_meta') or {k: meta.get(k.upper()) for k in ('classes', 'palette')}
-    if not found.get('classes'):
+    meta = checkpoint.get('meta')
+    if not isinstance(meta, Mapping):
         return None
-    kept: dict[str, Any] = {'classes': tuple(map(str, found['classes']))}
+    found = meta.get('dataset_meta') or {k: meta.get(k.upper()) for k in ('classes', 'palette')}
+    classes = found.get('classes') if isinstance(found, Mapping) else None
+    classes = [classes] if isinstance(classes, str) else classes  # of a single one
+    if not classes or not isinstance(classes, Sequence):
+        return None
+    kept: dict[str, Any] = {'classes': tuple(map(str, classes))}
     palette = found.get('palette')
     if palette is not None and not isinstance(palette, str):  # 'random', for MMDetection
         kept['palette'] = [tuple(int(value) for value in colour) for colour in palette]

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from mmcv.cnn.bricks.wrappers import Conv2d
 from torch import Tensor, nn
+from torch.autograd.forward_ad import unpack_dual
 from torch.utils.flop_counter import conv_flop_count, register_flop_formula
 
 try:
@@ -25,42 +26,61 @@ except AttributeError:  # a PyTorch without oneDNN
 class PackedConv2d(nn.Conv2d):
     """A convolution for inference, quicker for single images on a CPU, with the same names.
 
-    Weights are laid out in the first call, and again after a change of them. Anything but plain
-    float32 tensors without gradients takes PyTorch's way: other types and devices, autocast,
-    tracing, compilation, export.
+    Weights are laid out in the first call, and again after a change of them, but for one that
+    PyTorch keeps no count of: in place through ``weight.data``, or of weights that were made in
+    ``torch.inference_mode``. Anything but plain float32 tensors without gradients takes PyTorch's
+    way: other types and devices, autocast, tracing, compilation, export.
 
     Shape: as :class:`torch.nn.Conv2d`.
     """
 
-    _packed: tuple[Tensor, int, Tensor] | None = None  # weight, its version, the same laid out
+    # The weight, its memory (kept, so that no other can lie there) and version, the same laid out.
+    _packed: tuple[Tensor, Tensor, int, Tensor] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         if not self._can_pack(x):
             return super().forward(x)
-        weight = self.weight
-        version = 0 if weight.is_inference() else weight._version
-        if self._packed is None or self._packed[0] is not weight or self._packed[1] != version:
-            settings = (self.padding, self.stride, self.dilation, self.groups)
-            packed = _lay_out(weight.detach().to_mkldnn(), *settings, list(x.shape))
-            self._packed = weight, version, packed
-        packed = self._packed[2]
         settings = (self.padding, self.stride, self.dilation, self.groups)
+        packed = self._packed_weight(list(x.shape), settings)
         return _convolve(x, packed, self.bias, *settings, 'none', [], '')
+
+    def _packed_weight(self, shape: list[int], settings: tuple) -> Tensor:
+        weight, known = self.weight, self._packed  # read once: another thread may be here, too
+        version = 0 if weight.is_inference() else weight._version
+        if known is not None:
+            owner, memory, counted, packed = known
+            same = owner is weight and memory.data_ptr() == weight.data_ptr()
+            if same and counted == version:
+                return packed
+        memory = weight.detach()
+        packed = _lay_out(memory.to_mkldnn(), *settings, shape)
+        self._packed = weight, memory, version, packed
+        return packed
 
     def _can_pack(self, x: Any) -> bool:
         return (
             type(x) is Tensor  # not what a compiler or an exporter puts in its place
+            and not torch.compiler.is_compiling()
             and x.device.type == self.weight.device.type == 'cpu'
             and x.dtype == self.weight.dtype == torch.float32
+            and x.layout == torch.strided
             and x.dim() == 4
+            and x.shape[1] == self.in_channels  # PyTorch says better what is wrong
             and x.numel() > 0
-            and not (torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad))
+            and not (torch.is_grad_enabled() and self._has_gradient(x))
+            and unpack_dual(x).tangent is None
             and not torch.is_autocast_enabled('cpu')
             and not torch.jit.is_tracing()
-            and not torch.compiler.is_compiling()
             and torch.backends.mkldnn.is_available()
             and torch.backends.mkldnn.enabled
         )
+
+    def _has_gradient(self, x: Tensor) -> bool:
+        return any(t is not None and t.requires_grad for t in (x, self.weight, self.bias))
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self._packed = None
+        super()._load_from_state_dict(*args, **kwargs)
 
     def _apply(self, *args: Any, **kwargs: Any) -> PackedConv2d:
         self._packed = None

@@ -186,7 +186,8 @@ def _kind(checkpoint: Mapping[str, Any]) -> str:
 
 
 def _training(checkpoint: Mapping[str, Any]) -> str:
-    meta = checkpoint.get('meta') or {}
+    meta = checkpoint.get('meta')
+    meta = meta if isinstance(meta, Mapping) else {}
     wanted = ('epoch', 'iter', 'seed', 'time', 'mmengine_version', 'mmdet_version', 'mmseg_version')
     return ', '.join(f'{key} {meta[key]}' for key in wanted if meta.get(key) is not None)
 

@@ -194,7 +194,7 @@ def _read_safetensors(path: Path, map_location: Any) -> dict[str, Any]:
 
 def _reason(path: Path, error: Exception) -> str:
     forbidden = re.search(r'(?:GLOBAL|global) ([\w.]+)', str(error))
-    if 'Unsupported' in str(error) and forbidden:
+    if 'unsupported' in str(error).lower() and forbidden:
         return (
             f'holds {forbidden[1]}, which could run code when read, so it was not read; if you '
             f'trust who made it: python tools/convert_checkpoint.py --trust {path} OUT.safetensors'

@@ -11,7 +11,7 @@ from torch import nn
 
 from rapidnet_mm import UserError
 from rapidnet_mm.backbones.rapidnet import ARCHS, RapidNet
-from rapidnet_mm.checkpoints import fill_model, load_pretrained, to_ours, weights_of
+from rapidnet_mm.checkpoints import dataset_meta, fill_model, load_pretrained, to_ours, weights_of
 from rapidnet_mm.name_tables import NAME_TABLES, RAPIDNET
 from rapidnet_mm.reading import read_checkpoint
 
@@ -206,6 +206,24 @@ def test_files_written_under_another_numpy_are_read(tmp_path):
         path = tmp_path / 'numpy.pth'
         subprocess.run([sys.executable, '-W', 'ignore', '-c', code, str(path)], check=True)
         assert read_checkpoint(path)['x'].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    'meta',
+    ['trained by hand', [1], {'CLASSES': 5}, {'dataset_meta': [1]}, {'dataset_meta': {}}],
+    ids=str,
+)
+def test_a_meta_of_another_kind_tells_no_classes(meta):
+    assert dataset_meta({'meta': meta}) is None
+
+
+def test_a_single_class_may_be_a_string():
+    assert dataset_meta({'meta': {'CLASSES': 'balloon'}}) == {'classes': ('balloon',)}
+
+
+def test_keys_that_are_no_names_are_no_weights():
+    weight = torch.ones(1)
+    assert weights_of({'state_dict': {0: torch.zeros(1), 'a': weight}}, 'x') == {'a': weight}
 
 
 def test_unknown_names_stay_as_they_are():

@@ -57,10 +57,21 @@ def test_changed_weights_are_seen():
         lambda m: m.weight.mul_(2),
         lambda m: m.load_state_dict({k: v + 1 for k, v in m.state_dict().items()}),
         lambda m: setattr(m, 'weight', nn.Parameter(m.weight + 1, requires_grad=False)),
+        lambda m: setattr(m.weight, 'data', m.weight + 1),
         lambda m: m.double().float(),
     ):
         change(conv)
         change(packed)
+        close(packed(image), conv(image))
+
+
+def test_weights_made_in_inference_mode_can_be_loaded_anew():
+    image = torch.randn(1, 8, 9, 7)
+    with torch.inference_mode():
+        conv, packed = pair(**SETTINGS['dilated'])
+        packed(image)
+        for layer in (conv, packed):  # of such weights PyTorch counts no changes
+            layer.load_state_dict({k: v + 1 for k, v in layer.state_dict().items()})
         close(packed(image), conv(image))
 
 
@@ -75,6 +86,24 @@ def test_other_types_gradients_and_empty_batches_are_left_to_pytorch():
     assert packed(image.detach()[:0]).shape == (0, 16, 9, 7)
     assert packed.double()(image.detach().double()).dtype == torch.float64
     assert packed._packed is None
+
+
+def test_forward_derivatives_and_those_of_the_bias_are_left_to_pytorch():
+    conv, packed = pair(**SETTINGS['dilated'])
+    image = torch.randn(1, 8, 9, 7)
+    for layer in (conv, packed):
+        layer.bias.requires_grad_(True)
+        layer(image).sum().backward()
+    close(packed.bias.grad, conv.bias.grad)
+    with torch.no_grad():
+        found, expected = (torch.func.jvp(m, (image,), (image,))[1] for m in (packed, conv))
+    close(found, expected)
+
+
+def test_an_image_of_other_channels_is_refused_in_pytorchs_words():
+    _, packed = pair(**SETTINGS['dilated'])
+    with pytest.raises(RuntimeError, match='to have 8 channels, but got 4'):
+        packed(torch.randn(1, 4, 9, 7))
 
 
 def test_copies_and_files_leave_the_laid_out_weights_behind():

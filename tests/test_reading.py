@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import json
+import os
 import pathlib
 import sys
 from functools import partial
@@ -71,6 +72,15 @@ def test_the_list_of_harmless_types_is_no_way_round(tmp_path):
     torch.save({'x': StealthyPayload()}, tmp_path / 'x.pth')
     with pytest.raises(UserError):
         read_checkpoint(tmp_path / 'x.pth')
+
+
+def test_functions_that_torch_never_allows_are_refused_with_the_way_out(created, tmp_path):
+    class Command(Payload):
+        def __reduce__(self):
+            return os.system, (f'touch {self.path}',)
+
+    torch.save({'x': torch.ones(1), 'y': Command(created)}, tmp_path / 'x.pth')
+    assert_refused(created, read_checkpoint, tmp_path / 'x.pth')
 
 
 def test_init_cfg_runs_no_code(malicious, created):
