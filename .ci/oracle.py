@@ -21,13 +21,14 @@ from mmengine.utils import import_modules_from_strings
 from torch import nn
 
 from rapidnet_mm.backbones import RapidNet
-from rapidnet_mm.checkpoints import to_ours
+from rapidnet_mm.checkpoints import fill_model, to_ours
+from rapidnet_mm.classifiers import TwoClassifiers
 from rapidnet_mm.engine import load_config
 from rapidnet_mm.evaluation.coco import coco_api, evaluate
 from rapidnet_mm.publishing import write_checked
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from tests.reference import mobilevig_outputs, rexnet_outputs, vgnet_outputs
+from tests.reference import logits, mobilevig_outputs, rexnet_outputs, vgnet_outputs
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -35,9 +36,13 @@ REPOSITORY = Path(__file__).parents[1]
 def rapidnet_outputs(arch: str, state: dict, image: torch.Tensor) -> dict:
     model = RapidNet(arch).double().eval()
     model.load_state_dict(to_ours(state)[0])
-    return {f'stage{index}': output for index, output in enumerate(model(image))}
+    maps = model(image)
+    return {f'stage{index}': output for index, output in enumerate(maps)} | {
+        'logits': logits(TwoClassifiers(maps[-1].shape[1]), state, maps[-1])
+    }
 
 
+VGNETS = ('g_1_0mp', 'g_1_0mp_se', 'g_1_5mp', 'c_1_5mp', 'f_1_5mp', 'e_1_5mp')
 # What gives the recorded maps by name, from published weights and an image.
 BACKBONES = {
     'rapidnet_ti': partial(rapidnet_outputs, 'ti'),
@@ -45,10 +50,7 @@ BACKBONES = {
     'rexnet_100': partial(rexnet_outputs, 'ReXNet'),
     'rexnet_lite_100': partial(rexnet_outputs, 'ReXNetLite'),
     'mobilevig_ti': partial(mobilevig_outputs, 'ti'),
-    **{
-        f'vgnet{arch}': partial(vgnet_outputs, arch)
-        for arch in ('g_1_0mp', 'g_1_0mp_se', 'g_1_5mp', 'c_1_5mp', 'f_1_5mp', 'e_1_5mp')
-    },
+    **{f'vgnet{arch}': partial(vgnet_outputs, arch) for arch in VGNETS},
 }
 RAPIDNET_MAPS = {f'stage{index}': f'stages.{index}' for index in range(4)}
 REXNET_MAPS = {
@@ -82,6 +84,15 @@ WHOLE = {
         for arch in ('g_1_0mp', 'g_1_5mp')
     },
 }
+# Whole classifiers that they fill, by their configs in configs/imagenet.
+CLASSIFIERS = {
+    'rapidnet_ti': 'rapidnet_ti_in1k',
+    'rapidnet_m': 'rapidnet_m_in1k',
+    'rexnet_100': 'rexnet_100_in1k',
+    'rexnet_lite_100': 'rexnet_lite_100_in1k',
+    'mobilevig_ti': 'mobilevig_ti_in1k',
+    **{f'vgnet{arch}': f'vgnet{arch}_in1k' for arch in VGNETS},
+}
 # In float64 and as fill.py writes it, in float32, where the weights themselves are rounded.
 FILES = {'double.pth': 1e-9, 'double.safetensors': 1e-9, 'single.pth': 1e-5}
 COCO_NUMBERS = 'AP AP50 AP75 APs APm APl AR1 AR10 AR100 ARs ARm ARl'.split(' ')
@@ -105,8 +116,6 @@ def check_backbones(folder: Path) -> None:
         expected = json.loads(path.read_text())['outputs']
         state = filled(fill, path)
         outputs = run(state, torch.from_numpy(fill.reference_input()))
-        if name.startswith('rapidnet'):
-            del expected['logits']  # its classifier is not part of the package
         assert set(outputs) == set(expected), (name, set(expected) ^ set(outputs))
         worst = max(difference(outputs[tap], expected[tap]) for tap in outputs)
         assert worst < 1e-9, (name, worst)
@@ -133,6 +142,23 @@ def check_whole_models(folder: Path) -> None:
                     worst = max(difference(maps[tap], expected[tap]) for tap in maps)
                     assert worst < tolerance, (config, file, worst)
                     print(f'{config} from {name}, {file}: {len(maps)} maps within {worst:.1e}')
+
+
+def check_classifiers(folder: Path) -> None:
+    """Published files into whole classifiers, heads and all."""
+    fill = load_fill(folder)
+    image = torch.from_numpy(fill.reference_input())
+    for name, config in CLASSIFIERS.items():
+        path = folder / f'{name}.json'
+        expected = json.loads(path.read_text())['outputs']['logits']
+        model = built(f'imagenet/{config}')
+        coverage = fill_model(model, {'model': filled(fill, path)}, path.name)
+        assert coverage.complete, coverage
+        assert not coverage.unused, coverage
+        with torch.no_grad():
+            worst = difference(model(image), expected)
+        assert worst < 1e-9, (config, worst)
+        print(f'{config} from {name}: {coverage}, logits within {worst:.1e}')
 
 
 def built(config: str) -> nn.Module:
@@ -211,6 +237,7 @@ def main() -> None:
     if (folder / 'reference').is_dir():
         check_backbones(folder / 'reference')
         check_whole_models(folder / 'reference')
+        check_classifiers(folder / 'reference')
         check_operators(folder / 'reference/mmcv_ops.npz')
     if (folder / 'data/coco_eval_oracle').is_dir():
         check_coco(folder / 'data/coco_eval_oracle')

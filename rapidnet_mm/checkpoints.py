@@ -5,7 +5,8 @@ A file is recognised by its keys, with the tables of :mod:`rapidnet_mm.name_tabl
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -57,6 +58,17 @@ class Weights(NamedTuple):
     state: dict[str, Tensor]
     dropped: list[str]
     family: str | None = None  # of NAME_TABLES; None: the names are as they were
+    # Of a published classifier: its head, by the dropped key, with the name in our classifiers.
+    head: Mapping[str, tuple[str, Tensor]] = MappingProxyType({})
+
+    def with_head(self, wanted: Container[str]) -> Weights:
+        """What is in ``wanted`` of the head goes to the tensors, and is no longer dropped."""
+        taken = {key: pair for key, pair in self.head.items() if pair[0] in wanted}
+        return self._replace(
+            state={**self.state, **dict(taken.values())},
+            dropped=[key for key in self.dropped if key not in taken],
+            head={},
+        )
 
 
 def to_ours(state: Mapping[str, Tensor]) -> Weights:
@@ -75,7 +87,15 @@ def to_ours(state: Mapping[str, Tensor]) -> Weights:
         return Weights(dict(state), [])
     family, table, prefix = found
     ours, dropped = _translated(state, table, prefix)
-    return Weights(ours, dropped, family)
+    names = {key: table.head_to_ours(key.removeprefix(prefix)) for key in dropped}
+    head = {key: (name, _linear(state[key])) for key, name in names.items() if name}
+    return Weights(ours, dropped, family, head)
+
+
+def _linear(tensor: Tensor) -> Tensor:
+    """A 1x1 convolution on the pooled map as the linear layer that it is."""
+    pointwise = tensor.dim() == 4 and tensor.shape[2:] == (1, 1)
+    return tensor.flatten(1) if pointwise else tensor
 
 
 def _translated(
@@ -268,7 +288,8 @@ def under(prefix: str | None, weights: Weights, module: nn.Module) -> Weights:
 def weights_for(model: nn.Module, checkpoint: Mapping[str, Any], source: str) -> Weights:
     """The weights of a checkpoint under the names of a whole model.
 
-    A classifier's or a bare backbone's file goes to where the model has its backbone.
+    A classifier's or a bare backbone's file goes to where the model has its backbone; a published
+    head goes into a classifier's, and detectors and segmenters leave it out.
 
     Raises:
         UserError: there are no weights in it.
@@ -276,7 +297,8 @@ def weights_for(model: nn.Module, checkpoint: Mapping[str, Any], source: str) ->
     weights = to_ours(weights_of(checkpoint, source))
     own = model.state_dict()
     place = max(PLACES, key=lambda place: sum(place + key in own for key in weights.state))
-    return weights._replace(state={place + key: v for key, v in weights.state.items()})
+    weights = weights._replace(state={place + key: v for key, v in weights.state.items()})
+    return weights.with_head(own)
 
 
 def fill_model(

@@ -137,13 +137,16 @@ def build_model(cfg: Config, backbone_only: bool = False, device: str = 'meta') 
 def default_shape(cfg: Config) -> tuple[tuple[int, int], str]:
     """Height and width that a config works at, in pixels, and where that is written.
 
-    The Resize of the test pipeline; for segmenters, whose test images have any shape, the crop
-    that they are trained on.
+    The Resize of the test pipeline, for classifiers its crop; for segmenters, whose test images
+    have any shape, the crop that they are trained on.
 
     Raises:
         UserError: the config does not say.
     """
-    if 'decode_head' in cfg.get('model', {}):
+    if cfg.get('default_scope') == 'mmpretrain':
+        step, key, where = 'CenterCrop', 'crop_size', 'the crop of the test pipeline'
+        loaders, order = ('test_dataloader', 'val_dataloader'), slice(None)  # height, width
+    elif 'decode_head' in cfg.get('model', {}):
         step, key, where = 'RandomCrop', 'crop_size', 'the crop of the training pipeline'
         loaders, order = ('train_dataloader',), slice(None)  # height, width
     else:
@@ -151,6 +154,7 @@ def default_shape(cfg: Config) -> tuple[tuple[int, int], str]:
         loaders, order = ('test_dataloader', 'val_dataloader'), slice(None, None, -1)
     for transform in (t for loader in loaders for t in _pipeline(cfg.get(loader))):
         size = transform.get(key)
+        size = (size, size) if type(size) is int else size
         if transform['type'].rpartition('.')[2] == step and _is_pair(size):
             return tuple(size)[order], where
     raise UserError('the config does not say at which shape it is used; give --shape H W')

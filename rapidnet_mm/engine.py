@@ -95,7 +95,7 @@ def build_runner(cfg: Config, *, launcher: str = 'none', mode: str = 'train') ->
             cfg.pop(key, None)
     with named_config_errors():
         runner = CheckedRunner.from_cfg(cfg)
-    _check_neck(unwrapped(runner.model))
+    _check_channels(unwrapped(runner.model))
     tune_for_cpu(runner.model)
     return runner
 
@@ -184,6 +184,7 @@ def show_predictions(cfg: Config, folder: str, score_thr: float = 0.3) -> None:
             test_out_dir=target,
         ),
         'mmseg': dict(type='LabelPicturesHook', out_dir=target),
+        'mmpretrain': dict(type='ClassPicturesHook', out_dir=target),
     }
     scope = cfg.get('default_scope')
     if scope not in hooks:
@@ -334,10 +335,17 @@ def unwrapped(model: torch.nn.Module) -> torch.nn.Module:
     return model
 
 
-def _check_neck(model: torch.nn.Module) -> None:
-    """What the neck is configured for against what the backbone gives."""
+def _check_channels(model: torch.nn.Module) -> None:
+    """What neck, or a classifier's head, is configured for against what the backbone gives."""
     given = getattr(getattr(model, 'backbone', None), 'out_channels', None)
-    taken = getattr(getattr(model, 'neck', None), 'in_channels', None)
+    neck = getattr(model, 'neck', None)
+    taken = getattr(neck, 'in_channels', None)
+    head = getattr(getattr(model, 'head', None), 'in_channels', None)
+    if neck is None and isinstance(given, tuple) and isinstance(head, int) and given[-1] != head:
+        raise UserError(
+            f'model.head.in_channels is {head}, but {type(model.backbone).__name__} gives '
+            f'{given[-1]}; set model.head.in_channels={given[-1]}'
+        )
     if isinstance(given, tuple) and isinstance(taken, list | tuple) and given != tuple(taken):
         raise UserError(
             f'model.neck.in_channels is {list(taken)}, but {type(model.backbone).__name__} gives '
@@ -350,6 +358,9 @@ def _fit_to_device(cfg: Config) -> None:
     if torch.cuda.is_available():
         return
     cfg.sync_bn = None  # torch has SyncBatchNorm for GPUs only
+    for split in ('train', 'val', 'test'):
+        if (cfg.get(f'{split}_dataloader') or {}).get('pin_memory'):
+            cfg[f'{split}_dataloader'].pin_memory = False  # it is for copies to a GPU
     if cfg.launcher == 'none':
         return
     if not cfg.get('model_wrapper_cfg'):

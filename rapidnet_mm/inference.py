@@ -25,9 +25,10 @@ from .images import read_image, write_image
 from .options import merge_options
 from .pictures import Panel, compose, legend_of, paint, palette_of
 from .reading import read_checkpoint
-from .results import Detections, Segmentation
+from .results import Classification, Detections, Segmentation
 
 _COUNTER = itertools.count()
+Result = Detections | Segmentation | Classification
 
 
 class Inferencer:
@@ -81,8 +82,8 @@ class Inferencer:
         self._visualizer.dataset_meta = meta
         self._palette = palette_of(meta)
 
-    def __call__(self, image: str | Path | np.ndarray) -> Detections | Segmentation:
-        """Detect in one image, or label its pixels, whatever the model does.
+    def __call__(self, image: str | Path | np.ndarray) -> Result:
+        """Detect in one image, label its pixels or classify it, whatever the model does.
 
         Args:
             image: path of a file, or ``(H, W, 3)`` uint8 in OpenCV's channel order (BGR).
@@ -94,11 +95,12 @@ class Inferencer:
 
     def draw(
         self, image: str | Path | np.ndarray, target: str | Path, score_thr: float = 0.3
-    ) -> Detections | Segmentation:
+    ) -> Result:
         """As :meth:`__call__`, and write a picture of it to ``target``.
 
         Detections are drawn with names, and with scores where these are ``score_thr`` or more;
-        labels are shown in colours beside the image, with a legend.
+        labels are shown in colours beside the image, with a legend; the most likely classes of the
+        whole image stand below it.
 
         Raises:
             UserError: as :meth:`__call__`, or the picture cannot be written.
@@ -107,7 +109,11 @@ class Inferencer:
         sample = self._predict(pixels)
         result = self._result(sample)
         rgb = mmcv.bgr2rgb(pixels)
-        if isinstance(result, Segmentation):
+        if isinstance(result, Classification):
+            colours = [self._palette[label] for label in result.labels]
+            legend = list(zip(result.legend(), colours, strict=True))
+            drawn = compose([Panel('image', rgb)], legend)
+        elif isinstance(result, Segmentation):
             panels = [
                 Panel('image', rgb),
                 Panel('prediction', paint(rgb, result.labels, self._palette)),
@@ -133,7 +139,10 @@ class Inferencer:
         batch = dict(inputs=[data['inputs']], data_samples=[data['data_samples']])
         return self.model.test_step(batch)[0].cpu()
 
-    def _result(self, sample: Any) -> Detections | Segmentation:
+    def _result(self, sample: Any) -> Result:
+        if 'pred_score' in sample:
+            scores = sample.pred_score.numpy()
+            return Classification(scores, self.classes, tuple(sample.ori_shape))
         if 'pred_sem_seg' in sample:
             kind = np.uint8 if len(self.classes) <= 256 else np.uint16
             labels = sample.pred_sem_seg.data.numpy().reshape(sample.ori_shape).astype(kind)

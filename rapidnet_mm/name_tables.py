@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+CLASSIFIER = 'head.classifier.'  # where a whole classifier of ours has its head
+
 
 class NameTable:
     """Translates one published implementation's parameter names to ours and back.
@@ -15,11 +17,20 @@ class NameTable:
     Args:
         pairs: (published, ours) prefixes; ``#`` stands for a number, the same on both sides.
         dropped: published prefixes left out on purpose, such as classifier heads.
+        heads: (published, ours) prefixes of the classifier, of those dropped, for whole
+            classifiers; ours are inside :mod:`rapidnet_mm.classifiers`.
     """
 
-    def __init__(self, pairs: Iterable[tuple[str, str]], dropped: tuple[str, ...] = ()):
-        pairs = list(pairs)
+    def __init__(
+        self,
+        pairs: Iterable[tuple[str, str]],
+        dropped: tuple[str, ...] = (),
+        heads: Iterable[tuple[str, str]] = (),
+    ):
+        pairs, heads = list(pairs), [(theirs, CLASSIFIER + ours) for theirs, ours in heads]
         self.dropped = dropped
+        self._head_to_ours = [_rule(published, ours) for published, ours in heads]
+        self._head_to_published = [_rule(ours, published) for published, ours in heads]
         self._to_ours = [_rule(published, ours) for published, ours in pairs]
         self._to_published = [_rule(ours, published) for published, ours in pairs]
 
@@ -30,6 +41,14 @@ class NameTable:
     def to_published(self, key: str) -> str | None:
         """The published name of our key, None if it is not in the table."""
         return _translate(key, self._to_published)
+
+    def head_to_ours(self, key: str) -> str | None:
+        """Our name, in a whole classifier, of a published key of its head; else None."""
+        return _translate(key, self._head_to_ours)
+
+    def head_to_published(self, key: str) -> str | None:
+        """The published name of our key of a whole classifier's head; else None."""
+        return _translate(key, self._head_to_published)
 
     def share(self, keys: Iterable[str]) -> float:
         """How many of the keys, but the dropped ones, are in the table: 0 to 1."""
@@ -58,6 +77,14 @@ def _block(published: str, ours: str) -> tuple[str, str]:
     return f'backbone.#.#.{published}', f'stages.#.#.{ours}'
 
 
+# RapidNet and MobileViG: pool, 1x1, BatchNorm, two classifiers.
+TWO_HEADS = [
+    ('prediction.1', 'hidden.fc'),
+    ('prediction.2', 'hidden.norm'),
+    ('head', 'label'),
+    ('dist_head', 'distilled'),
+]
+TWO_HEADS_DROPPED = ('prediction.', 'head.', 'dist_head.')
 RAPIDNET = NameTable(
     [
         ('stem.stem.0', 'stem.0.conv'),
@@ -90,7 +117,8 @@ RAPIDNET = NameTable(
         _block('ffn.fc2', 'ffn.branch.project.conv'),
         _block('ffn.norm3', 'ffn.branch.project.norm'),
     ],
-    dropped=('prediction.', 'head.', 'dist_head.'),
+    dropped=TWO_HEADS_DROPPED,
+    heads=TWO_HEADS,
 )
 
 
@@ -123,7 +151,9 @@ def _rexnet(use_se: bool) -> NameTable:
             ]
             at += 1
         pairs += _conv_norm(source, at + 1, f'{place}.project')  # after ReLU6
-    return NameTable(pairs, dropped=('output.',))
+    linear = [('output.1', 'fc')]
+    hidden = [('output.0', 'hidden.fc'), ('output.1', 'hidden.norm'), ('output.4', 'fc')]
+    return NameTable(pairs, dropped=('output.',), heads=linear if use_se else hidden)
 
 
 def _conv_norm(source: str, at: int, ours: str) -> list[tuple[str, str]]:
@@ -145,7 +175,7 @@ def _rexnet_timm() -> NameTable:
             ]
         for theirs, ours in (('fc1', 'reduce'), ('bn', 'norm'), ('fc2', 'expand')):
             pairs.append((f'features.{block}.se.{theirs}', f'{place}.se.{ours}'))
-    return NameTable(pairs, dropped=('head.',))
+    return NameTable(pairs, dropped=('head.',), heads=[('head.fc', 'fc')])
 
 
 def _efficientnet_timm(depths: tuple[int, ...]) -> NameTable:
@@ -202,7 +232,7 @@ def _mobilevig(local_depths: tuple[int, ...], graph_depth: int) -> NameTable:
         ):
             place = f'stages.3.{block + 1}.{ours}'  # after the downsampling
             pairs += _conv_norm(f'backbone.{block}.{theirs}', 0, place)
-    return NameTable(pairs, dropped=('prediction.', 'head.', 'dist_head.'))
+    return NameTable(pairs, dropped=TWO_HEADS_DROPPED, heads=TWO_HEADS)
 
 
 def _vgnet(all_fixed: bool, use_se: bool) -> NameTable:
@@ -232,7 +262,7 @@ def _vgnet(all_fixed: bool, use_se: bool) -> NameTable:
         ]
         if use_se:
             pairs.append((f'{source}.#.conv1x1.1', f'{ours}.#.pointwise.se'))
-    return NameTable(pairs, dropped=('classifier.',))
+    return NameTable(pairs, dropped=('classifier.',), heads=[('classifier', 'fc')])
 
 
 REXNET = _rexnet(use_se=True)

@@ -12,11 +12,10 @@ from typing import NamedTuple
 
 from torch import nn
 
-from .backbones.layers import ConvNormAct
 from .backbones.mobilevig import ARCHS as MOBILEVIG_ARCHS
 from .backbones.rapidnet import ARCHS
+from .classifiers import HiddenClassifier, LinearClassifier, TwoClassifiers
 
-CLASSES = 1000  # of ImageNet
 UNITS = {'': 1, 'M': 10**6, 'G': 10**9}
 
 
@@ -67,31 +66,6 @@ class Row(NamedTuple):
     macs: Figure | None = None  # multiply-accumulates
     head: Callable[[int], nn.Module] | None = None  # from the last map's channels to classes
     learnable: bool = False  # the published number of parameters leaves out frozen ones
-
-
-def linear_head(channels: int) -> nn.Sequential:
-    """Pool, linear."""
-    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, CLASSES))
-
-
-def rapidnet_head(channels: int, hidden: int, classifiers: int = 2) -> nn.Sequential:
-    """Pool, 1x1, and two 1x1 classifiers (label and distillation) in one of twice the width."""
-    return nn.Sequential(
-        nn.AdaptiveAvgPool2d(1),
-        ConvNormAct(channels, hidden, act=nn.GELU),
-        nn.Conv2d(hidden, classifiers * CLASSES, 1),
-        nn.Flatten(),
-    )
-
-
-def rexnet_lite_head(channels: int, hidden: int = 1024) -> nn.Sequential:
-    """Pool, 1x1, linear."""
-    return nn.Sequential(
-        nn.AdaptiveAvgPool2d(1),
-        ConvNormAct(channels, hidden, act=nn.ReLU6),
-        nn.Flatten(),
-        nn.Linear(hidden, CLASSES),
-    )
 
 
 RAPIDNET_PAPER = 'RapidNet (arXiv 2412.10995)'
@@ -198,7 +172,7 @@ def _rapidnet() -> Iterator[Row]:
             shape=(224, 224),
             params=Figure(params),
             macs=Figure(macs),
-            head=partial(rapidnet_head, hidden=ARCHS[arch].head_channels),
+            head=partial(TwoClassifiers, hidden_channels=ARCHS[arch].head_channels),
         )
     for arch, (_, _, macs) in RAPIDNET.items():
         yield Row(
@@ -212,7 +186,7 @@ def _rapidnet() -> Iterator[Row]:
 
 def _ablations() -> Iterator[Row]:
     source = f'{RAPIDNET_PAPER}, ablations'
-    head = partial(rapidnet_head, hidden=ARCHS['ti'].head_channels)
+    head = partial(TwoClassifiers, hidden_channels=ARCHS['ti'].head_channels)
     for name, (changes, params, macs) in RAPIDNET_ABLATIONS.items():
         yield Row(
             source,
@@ -223,10 +197,10 @@ def _ablations() -> Iterator[Row]:
             macs=Figure(macs) if macs else None,
             head=head,
         )
-    for name, backbone, macs, classifiers in (
-        ('RapidNet-Ti: not distilled', dict(type='RapidNet', arch='ti'), '0.6 G', 1),
-        ('MobileViG-Ti: distilled', dict(type='MobileViG', arch='ti'), '0.7 G', 2),
-        ('MobileViG-Ti: not distilled', dict(type='MobileViG', arch='ti'), '0.7 G', 1),
+    for name, backbone, macs, distilled in (
+        ('RapidNet-Ti: not distilled', dict(type='RapidNet', arch='ti'), '0.6 G', False),
+        ('MobileViG-Ti: distilled', dict(type='MobileViG', arch='ti'), '0.7 G', True),
+        ('MobileViG-Ti: not distilled', dict(type='MobileViG', arch='ti'), '0.7 G', False),
     ):
         yield Row(
             source,
@@ -234,7 +208,7 @@ def _ablations() -> Iterator[Row]:
             build=backbone,
             shape=(224, 224),
             macs=Figure(macs),
-            head=partial(head, classifiers=classifiers),
+            head=partial(head, distilled=distilled),
         )
 
 
@@ -245,11 +219,11 @@ def _rexnet() -> Iterator[Row]:
 
     for width, numbers in REXNET.items():
         backbone = dict(type='ReXNet', width_mult=width, out_indices=(4,))
-        yield row(f'ReXNet x{width}', *numbers, linear_head, **backbone)
-    yield row('ReXNet (plain)', *REXNET_PLAIN, linear_head, type='ReXNetPlain')
+        yield row(f'ReXNet x{width}', *numbers, LinearClassifier, **backbone)
+    yield row('ReXNet (plain)', *REXNET_PLAIN, LinearClassifier, type='ReXNetPlain')
     for width, numbers in REXNET_LITE.items():
         backbone = dict(type='ReXNetLite', width_mult=width, out_indices=(4,))
-        yield row(f'ReXNet-lite x{width}', *numbers, rexnet_lite_head, **backbone)
+        yield row(f'ReXNet-lite x{width}', *numbers, HiddenClassifier, **backbone)
 
 
 def _mobilevig() -> Iterator[Row]:
@@ -261,7 +235,7 @@ def _mobilevig() -> Iterator[Row]:
             shape=(224, 224),
             params=Figure(params),
             macs=Figure(macs),
-            head=partial(rapidnet_head, hidden=MOBILEVIG_ARCHS[arch].head_channels),
+            head=partial(TwoClassifiers, hidden_channels=MOBILEVIG_ARCHS[arch].head_channels),
         )
 
 
@@ -273,7 +247,7 @@ def _vgnet() -> Iterator[Row]:
             build=dict(type='VGNet', arch=arch),
             shape=(224, 224),
             params=Figure(params),
-            head=linear_head,
+            head=LinearClassifier,
         )
 
 

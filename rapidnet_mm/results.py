@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
+TOP = 5  # classes that a classifier names
+
 
 @dataclass
 class Detections:
@@ -99,6 +101,51 @@ class Segmentation:
             '.json': _json({'image': image, **self.to_dict(score_thr)}),
             '.labels.png': cv2.imencode('.png', self.labels)[1].tobytes(),
         }
+
+
+@dataclass
+class Classification:
+    """What a classifier takes one image for.
+
+    Attributes:
+        scores: ``(classes,)`` float32 in 0..1, which add up to 1.
+        classes: names of all classes.
+        shape: height and width of the image.
+    """
+
+    scores: np.ndarray
+    classes: tuple[str, ...]
+    shape: tuple[int, int]
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Indices into ``classes`` of the most likely ones, at most five, best first."""
+        return np.argsort(-self.scores, kind='stable')[:TOP]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the most likely classes, at most five, best first."""
+        return [self.classes[label] for label in self.labels]
+
+    def legend(self) -> list[str]:
+        """Names and scores of the most likely classes, best first, for a picture."""
+        return [f'{self.classes[label]} {self.scores[label]:.2f}' for label in self.labels]
+
+    def to_dict(self, score_thr: float = 0.0) -> dict[str, Any]:  # noqa: ARG002  (all five count)
+        """Plain values for json: the most likely classes, at most five, best first."""
+        found = [
+            {
+                'name': self.classes[label],
+                'label': int(label),
+                'score': round(float(self.scores[label]), 4),
+            }
+            for label in self.labels
+        ]
+        return {'height': self.shape[0], 'width': self.shape[1], 'classes': found}
+
+    def files(self, image: str, score_thr: float = 0.0) -> dict[str, bytes]:
+        """What to write beside the picture of ``image``: contents by the end of the name."""
+        return {'.json': _json({'image': image, **self.to_dict(score_thr)})}
 
 
 def _json(content: Mapping[str, Any]) -> bytes:

@@ -130,8 +130,8 @@ def _check(entry: Entry, tables: set[str]) -> None:
         raise UserError(f'{entry}: Table has to be one of {sorted(tables)}')
     if entry.config and not (ROOT / entry.config).is_file():
         raise UserError(f'{entry}: {entry.config} does not exist')
-    if not entry.config and entry.row is None and entry.counted:
-        raise UserError(f'{entry}: no config, and no row of published.py; else say Counted: false')
+    if entry.row is None and ('Row' in entry.data or (entry.counted and not entry.config)):
+        raise UserError(f'{entry}: no row of published.py is {entry.name!r} (Counted: false?)')
     for result in entry.data.get('Results', []):
         if result.get('Source') not in KINDS:
             raise UserError(f'{entry}: Source of a result has to be one of {KINDS}')
@@ -156,10 +156,10 @@ def recount(zoo: Zoo, only: Callable[[Entry], bool] = lambda _: True) -> list[st
 
 def _count(entry: Entry) -> tuple[tuple[int, int], Count]:
     row = entry.row
-    if row is not None:
+    if not entry.config:
         return row.shape, count(row)
     cfg = load_config(ROOT / entry.config)
-    shape, _ = default_shape(cfg)
+    shape = row.shape if row else default_shape(cfg)[0]
     return shape, measure(build_model(cfg), shape).total
 
 

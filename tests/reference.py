@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from rapidnet_mm.backbones import MobileViG, TappedBackbone, VGNet
 from rapidnet_mm.checkpoints import to_ours
+from rapidnet_mm.classifiers import HiddenClassifier, LinearClassifier, TwoClassifiers
+from rapidnet_mm.name_tables import CLASSIFIER
 
 DATA = Path(__file__).parent / 'data'
 
@@ -56,6 +57,17 @@ def published_state(model, table):
     return {name: fill(name, tuple(shape)) for name, shape in names.items()}
 
 
+def logits(classifier, state, x):
+    """Of one of our classifiers with the head of a published file, from the backbone's last map."""
+    head = to_ours(state).head.values()
+    classifier.double().eval()
+    classifier.load_state_dict({name.removeprefix(CLASSIFIER): value for name, value in head})
+    return classifier(x)
+
+
+REXNET_CLASSIFIERS = {'ReXNet': LinearClassifier, 'ReXNetLite': HiddenClassifier}
+
+
 def rexnet_outputs(family, state, image):
     """Every map that was recorded of a ReXNet, and the logits, from its published weights."""
     config = dict(type=family, out_indices=(0, 1, 2, 3, 4))
@@ -65,19 +77,8 @@ def rexnet_outputs(family, state, image):
     maps = dict(zip(names, model.backbone(image), strict=True))
     return maps | {
         'expand_s16': model(image)[0],
-        'logits': _rexnet_classifier(maps['penultimate_s32'], state),
+        'logits': logits(REXNET_CLASSIFIERS[family](1280), state, maps['penultimate_s32']),
     }
-
-
-def _rexnet_classifier(x, state):
-    def convolved(x, name):
-        return F.conv2d(x, state[f'output.{name}.weight'], state[f'output.{name}.bias'])
-
-    x = x.mean((2, 3), keepdim=True)
-    if 'output.4.weight' not in state:
-        return convolved(x, 1).flatten(1)
-    norm = [state[f'output.1.{part}'] for part in ('running_mean', 'running_var', 'weight', 'bias')]
-    return convolved(F.relu6(F.batch_norm(convolved(x, 0), *norm)), 4).flatten(1)  # ReXNet-lite
 
 
 def mobilevig_outputs(arch, state, image):
@@ -85,19 +86,7 @@ def mobilevig_outputs(arch, state, image):
     model = MobileViG(arch).double().eval()
     model.load_state_dict(to_ours(state)[0])
     maps = {f'stage{index}': output for index, output in enumerate(model(image))}
-    return maps | {'logits': _two_classifiers(maps['stage3'], state)}
-
-
-def _two_classifiers(x, state):
-    """Pool, 1x1, BatchNorm, GELU, and the mean of the classifiers of label and distillation."""
-    names = ('running_mean', 'running_var', 'weight', 'bias')
-    norm = [state[f'prediction.2.{name}'] for name in names]
-    x = x.mean((2, 3), keepdim=True)
-    x = F.conv2d(x, state['prediction.1.weight'], state['prediction.1.bias'])
-    x = F.gelu(F.batch_norm(x, *norm))
-    heads = ('head', 'dist_head')
-    labels = [F.conv2d(x, state[f'{name}.weight'], state[f'{name}.bias']) for name in heads]
-    return sum(labels).flatten(1) / 2
+    return maps | {'logits': logits(TwoClassifiers(256), state, maps['stage3'])}
 
 
 def vgnet_outputs(arch, state, image):
@@ -106,9 +95,8 @@ def vgnet_outputs(arch, state, image):
     model.load_state_dict(to_ours(state).state)
     with torch.no_grad():
         maps = model(image)
-    pooled = maps[-1].mean((2, 3))
     return {f'stage{index}': output for index, output in enumerate(maps, 1)} | {
-        'logits': F.linear(pooled, state['classifier.weight'], state['classifier.bias'])
+        'logits': logits(LinearClassifier(maps[-1].shape[1]), state, maps[-1])
     }
 
 

@@ -96,19 +96,27 @@ def test_the_page_puts_every_published_count_beside_ours(models):
     assert '| 44.2 M | 44.171 M learnable |' in '\n'.join(lines)
 
 
+def told(text):
+    """The published accuracies in the comment at the top of a config."""
+    top = re.search(
+        r'^# Top-1: ([\d.]+) % published(?: \(top-5: ([\d.]+) %\))?', text, re.MULTILINE
+    )
+    if top:
+        return [float(value) for value in top.groups() if value]
+    ap = re.search(r'(?m)^# Published [^:]*\bAP[^:]*:\s*([\d./ ]*\d)', text)
+    return [float(value) for value in ap[1].split(' / ')] if ap else []
+
+
 def test_accuracies_are_those_at_the_top_of_the_configs(models):
     compared = 0
     for entry in models.entries:
-        text = (REPOSITORY / entry.config).read_text() if entry.config else ''
-        told = re.search(r'^# Published ([^:]*\bAP[^:]*):\s*([\d./ ]*\d)', text, re.MULTILINE)
-        if told is None:
-            continue
+        numbers = told((REPOSITORY / entry.config).read_text()) if entry.config else []
         metrics = entry.metrics('published')
-        if told[1] == 'mask / box AP':
+        if 'mask AP' in metrics:  # there without AP50 and AP75
             metrics = {name: metrics[name] for name in ('mask AP', 'box AP')}
-        assert [float(v) for v in told[2].split(' / ')] == list(metrics.values()), entry.config
-        compared += 1
-    assert compared >= 20
+        assert numbers == list(metrics.values()) or not numbers, entry.config
+        compared += bool(numbers)
+    assert compared >= 40
 
 
 def test_published_is_never_called_measured(models):
@@ -124,7 +132,7 @@ def test_published_is_never_called_measured(models):
         ('  Table: ssdlite\n', '  Table: ssdlight\n', 'Table has to be one of'),
         ('  Config: configs/ssd', '  Config: configs/sdd', 'does not exist'),
         ('Source: published', 'Source: guessed', 'Source of a result has to be one of'),
-        ('- Name: ReXNet-lite x1.3', '- Name: ReXNet-lite x1.7', 'no row of published.py'),
+        ('  Row: ReXNet-lite x1.3', '  Row: ReXNet-lite x1.7', 'no row of published.py'),
     ],
 )
 def test_a_metafile_that_cannot_be_right_is_refused_in_a_line(old, new, message, copy):

@@ -9,14 +9,16 @@ from typing import Any
 from mmengine.config import Config
 
 from ..errors import UserError
-from . import coco, semantic
+from . import coco, folders, semantic
 from .coco import annotation_file, check_coco
+from .folders import check_folders, check_same_classes
 from .semantic import check_semantic
 
 # By the last part of the type's name: 'mmdet.CocoDataset' is a CocoDataset.
 CHECKERS: dict[str, Callable[[Mapping[str, Any], str], None]] = {
     'CocoDataset': check_coco,
     **dict.fromkeys(semantic.TYPES, check_semantic),
+    **dict.fromkeys(folders.TYPES, check_folders),
 }
 
 
@@ -36,9 +38,16 @@ def check_data(cfg: Config, splits: Sequence[str] = ('train', 'val')) -> None:
     found = {split: list(_datasets(cfg, split)) for split in splits}
     for split, datasets in found.items():  # these take no time, so they come first
         _check_evaluator(cfg.get(f'{split}_evaluator'), f'{split}_evaluator', datasets)
-    for where, dataset in [item for datasets in found.values() for item in datasets]:
+    everything = [item for datasets in found.values() for item in datasets]
+    for where, dataset in everything:
         CHECKERS[_type_name(dataset)](dataset, where)
+    in_folders = [item for item in everything if _type_name(item[1]) in folders.TYPES]
+    for other in in_folders[1:]:
+        check_same_classes(in_folders[0], other)
+    for where, dataset in everything:
         classes = class_names(dataset)
+        if not classes:  # neither config nor folders tell
+            continue
         _check_class_count(cfg.get('model'), 'model', classes, where)
         if _type_name(dataset) != 'CocoDataset':  # detectors may weigh the background too
             _check_class_weights(cfg.get('model'), 'model', len(classes), where)
@@ -53,6 +62,8 @@ def class_names(dataset: Mapping[str, Any]) -> tuple[str, ...]:
     kind = _type_name(dataset)
     if kind not in CHECKERS:
         raise UserError(f'the classes of a {kind} are not known; choose one of {sorted(CHECKERS)}')
+    if kind in folders.TYPES:
+        return folders.class_names(dataset)
     return (coco if kind == 'CocoDataset' else semantic).class_names(dataset)
 
 

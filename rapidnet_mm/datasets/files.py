@@ -29,7 +29,11 @@ NAMED = 3  # bad files that an error names
 CHECKS = 1  # counted up when the checks become stricter, so that old notes no longer count
 
 
-def check_images(paths: Sequence[str | Path], remember: bool = True) -> None:
+def check_images(
+    paths: Sequence[str | Path],
+    remember: bool = True,
+    otherwise: str = 'take them out of the annotations',
+) -> None:
     """Make sure that all images exist and look whole, without decoding them.
 
     Found are files that are missing, empty, truncated or no image. Files that were found good and
@@ -38,6 +42,7 @@ def check_images(paths: Sequence[str | Path], remember: bool = True) -> None:
     Args:
         paths: the image files; one mentioned twice is read once.
         remember: keep a note of good files in :func:`cache_folder`.
+        otherwise: what else to do with bad ones than to get them again, for the message.
 
     Raises:
         UserError: how many files are bad, and the first few with what is wrong.
@@ -48,7 +53,7 @@ def check_images(paths: Sequence[str | Path], remember: bool = True) -> None:
     if state is not None and recall(subject) == state:
         return
     if bad := find_faults(files):
-        raise UserError(_describe(bad, len(files)))
+        raise UserError(_describe(bad, len(files), otherwise))
     if state is not None:
         note(subject, state)
 
@@ -129,7 +134,7 @@ def with_progress(items: Iterable[Any], total: int, title: str) -> Iterator[Any]
             yield item
 
 
-def _describe(bad: Sequence[tuple[str, str]], total: int) -> str:
+def _describe(bad: Sequence[tuple[str, str]], total: int, otherwise: str) -> str:
     folder = os.path.commonpath([os.path.dirname(file) for file, _ in bad])
     named = ', '.join(
         f'{os.path.relpath(file, folder)} ({_other_case(file) if fault == "missing" else fault})'
@@ -138,7 +143,7 @@ def _describe(bad: Sequence[tuple[str, str]], total: int) -> str:
     more = f' and {len(bad) - NAMED} more' if len(bad) > NAMED else ''
     return (
         f'{len(bad)} of {total} images in {folder or "."} cannot be used: {named}{more}; '
-        'copy or download them again, or take them out of the annotations'
+        f'copy or download them again, or {otherwise}'
     )
 
 

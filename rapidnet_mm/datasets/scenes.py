@@ -101,6 +101,19 @@ def draw_scene(seed, size: tuple[int, int], crowd: bool = False, empty: bool = F
     return Scene(image, labels, objects)
 
 
+def draw_object(seed, size: tuple[int, int], category: int) -> np.ndarray:
+    """Draw one large object of a class, about ``size`` (width, height) px: (H, W, 3) uint8, RGB.
+
+    ``category`` is an index into ``CLASSES``; ``seed`` as for ``default_rng``.
+    """
+    rng = np.random.default_rng(seed)
+    width, height = (round(side * rng.uniform(0.85, 1.15)) for side in size)
+    canvas, _ = _background(rng, width, height)
+    layer = _shape(rng, width, height, min(width, height) * rng.uniform(0.25, 0.4), category)
+    _paint(rng, canvas, layer, np.array([0.0, 1.0]))
+    return _photograph(rng, canvas)[0]
+
+
 # Arrangement
 
 
@@ -136,8 +149,9 @@ def _is_enough(layer: _Layer, visible: np.ndarray) -> bool:
     return layer.crowd or not (tree[0, :, 3] >= 0).any()
 
 
-def _shape(rng, width: int, height: int, radius: float) -> _Layer:
-    category = int(rng.integers(len(CLASSES)))
+def _shape(rng, width: int, height: int, radius: float, category: int | None = None) -> _Layer:
+    if category is None:
+        category = int(rng.integers(len(CLASSES)))
     sides = np.array([width, height])
     centre = 0.6 * radius + rng.random(2) * (sides - 1.2 * radius)
     angle = rng.uniform(0, 2 * np.pi)

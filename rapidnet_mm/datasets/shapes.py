@@ -8,6 +8,10 @@ seed and written as ordinary COCO instances and ADE20K-style label images::
     ROOT/train/000001.jpg                    RGB photographs, JPEG quality 90
     ROOT/labels/train/000001.png             uint8: 0 unlabelled, then SEMANTIC_CLASSES from 1
     ... and the same for val
+
+or, to classify, one object a picture in class folders, as ImageNet has them::
+
+    ROOT/train/disc/000001.jpg               and the same for val
 """
 
 import json
@@ -20,13 +24,21 @@ import cv2
 import numpy as np
 
 from ..errors import UserError
-from .scenes import CATEGORY_IDS, CLASSES, SEMANTIC_CLASSES, Scene, draw_scene  # noqa: F401
+from .scenes import (  # noqa: F401
+    CATEGORY_IDS,
+    CLASSES,
+    SEMANTIC_CLASSES,
+    Scene,
+    draw_object,
+    draw_scene,
+)
 
 PALETTE = ((230, 60, 70), (60, 120, 230), (250, 190, 40), (170, 80, 220), (40, 180, 120))  # RGB
 SEMANTIC_PALETTE = ((150, 200, 240), (125, 105, 75), *PALETTE)
 
 MARKER = 'dataset.json'
 SPLITS = ('train', 'val')
+JPEG = (cv2.IMWRITE_JPEG_QUALITY, 90)
 CROWD_EVERY, EMPTY_EVERY = 10, 25  # by number, not by chance: a set of ten has both kinds
 
 _GENERATOR = {'generator': 'rapidnet_mm.datasets.shapes', 'version': 2}
@@ -41,7 +53,24 @@ def make_shapes(root, train: int = 200, val: int = 50, size=(256, 192), seed: in
     arguments is replaced; any other folder with something in it is left alone. The folder appears
     complete or not at all. Raises UserError for impossible arguments and unusable folders.
     """
-    spec = _checked_spec(train, val, size, seed)
+    return _make(root, _checked_spec(train, val, size, seed))
+
+
+def make_classes(root, train: int = 1000, val: int = 100, size=(96, 96), seed: int = 0) -> Path:
+    """Write class folders, one for each of ``CLASSES``; all the rest is as in :func:`make_shapes`.
+
+    ``train`` and ``val`` count images of all classes together, as many of each as can be.
+    """
+    spec = {**_checked_spec(train, val, size, seed), 'layout': 'class folders'}
+    if min(train, val) < len(CLASSES):
+        raise UserError(
+            f'train and val must be at least {len(CLASSES)} images, one of each class, not '
+            f'{train} and {val}'
+        )
+    return _make(root, spec)
+
+
+def _make(root, spec: dict) -> Path:
     path = Path(root)
     try:
         target = path.resolve()  # a link stays, what it points to is replaced
@@ -83,7 +112,11 @@ def _read_spec(root: Path) -> dict | None:
 
 def _is_complete(root: Path, spec: dict) -> bool:
     """Whether the folder holds this very data set, and nobody has thinned it out since."""
-    return _read_spec(root) == spec and all(
+    if _read_spec(root) != spec:
+        return False
+    if 'layout' in spec:
+        return all(sum(1 for _ in (root / s).glob('*/*.jpg')) == spec[s] for s in SPLITS)
+    return all(
         (root / f'annotations/instances_{split}.json').is_file()
         and sum(1 for _ in (root / split).glob('*.jpg')) == spec[split]
         and sum(1 for _ in (root / 'labels' / split).glob('*.png')) == spec[split]
@@ -105,13 +138,29 @@ def _refuse_what_is_not_ours(root: Path) -> None:
 
 
 def _build(root: Path, spec: dict) -> None:
+    (_build_classes if 'layout' in spec else _build_scenes)(root, spec)
+    (root / MARKER).write_text(json.dumps(spec, indent=2) + '\n')
+
+
+def _build_classes(root: Path, spec: dict) -> None:
+    for split in SPLITS:
+        for name in CLASSES:
+            (root / split / name).mkdir(parents=True)
+        for k in range(spec[split]):
+            category = k % len(CLASSES)
+            seed = [spec['seed'], len(SPLITS) + SPLITS.index(split), k]
+            image = draw_object(seed, tuple(spec['size']), category)
+            path = root / split / CLASSES[category] / f'{k + 1:06d}.jpg'
+            _write(path, '.jpg', image[..., ::-1], JPEG)
+
+
+def _build_scenes(root: Path, spec: dict) -> None:
     for split in SPLITS:
         for folder in (root / split, root / 'labels' / split, root / 'annotations'):
             folder.mkdir(parents=True, exist_ok=True)
         images, annotations = [], []
         for name, scene in _scenes(split, spec):
-            jpeg = (cv2.IMWRITE_JPEG_QUALITY, 90)
-            _write(root / split / f'{name}.jpg', '.jpg', scene.image[..., ::-1], jpeg)
+            _write(root / split / f'{name}.jpg', '.jpg', scene.image[..., ::-1], JPEG)
             _write(root / 'labels' / split / f'{name}.png', '.png', scene.labels)
             height, width = scene.labels.shape
             image = {'id': int(name), 'file_name': f'{name}.jpg', 'license': 1}
@@ -122,7 +171,6 @@ def _build(root: Path, spec: dict) -> None:
                 annotations.append({**ids, **entry})
         text = json.dumps(_coco(split, images, annotations), separators=(',', ':'))
         (root / f'annotations/instances_{split}.json').write_text(text)
-    (root / MARKER).write_text(json.dumps(spec, indent=2) + '\n')
 
 
 def _scenes(split: str, spec: dict) -> Iterator[tuple[str, Scene]]:

@@ -17,6 +17,12 @@ GET = {  # by a part of the folder's name
         'unpack it in {parent}, or link your copy: ln -s /path/to/ADEChallengeData2016 {root}, or '
         'set data_root'
     ),
+    'imagenet': (
+        'download the training and validation images of ILSVRC2012 from https://image-net.org, '
+        'unpack them into class folders, {root}/train/n01440764/*.JPEG and so on, or link your '
+        'copy: ln -s /path/to/imagenet {root}, or set data_root'
+    ),
+    'shapes_classes': 'run python tools/make_shapes.py --classes --root {root}',
     'shapes': 'run python tools/make_shapes.py --root {root}',
 }
 

@@ -3,11 +3,12 @@
 from .checkpoint import AtomicBackend, AtomicCheckpointHook
 from .curves import CurvesHook
 from .memory import TrimMemoryHook
-from .pictures import LabelPicturesHook
+from .pictures import ClassPicturesHook, LabelPicturesHook
 
 __all__ = [
     'AtomicBackend',
     'AtomicCheckpointHook',
+    'ClassPicturesHook',
     'CurvesHook',
     'LabelPicturesHook',
     'TrimMemoryHook',

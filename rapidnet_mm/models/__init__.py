@@ -3,7 +3,19 @@
 Configs import it by ``custom_imports``; ``rapidnet_mm`` itself does not.
 """
 
+from .accuracy import TopAccuracy
+from .distillation import DistilledClassifier
 from .efficientnet import TFEfficientNet
+from .heads import PooledLinearHead, ReXNetLiteHead, TwoClassifierHead
 from .ssd import SSDLiteAnchorGenerator, SSDLiteHead
 
-__all__ = ['SSDLiteAnchorGenerator', 'SSDLiteHead', 'TFEfficientNet']
+__all__ = [
+    'DistilledClassifier',
+    'PooledLinearHead',
+    'ReXNetLiteHead',
+    'SSDLiteAnchorGenerator',
+    'SSDLiteHead',
+    'TFEfficientNet',
+    'TopAccuracy',
+    'TwoClassifierHead',
+]

@@ -1,0 +1,8 @@
+# RapidNet-M, ImageNet-1k, 224x224, 300 epochs (8 GPUs x 128 images), distilled from RegNetY-16GF.
+#     tools/dist_train.sh configs/imagenet/rapidnet_m_in1k.py 8
+_base_ = ['../_base_/schedule_imagenet_distilled.py']
+
+model = dict(
+    backbone=dict(type='RapidNet', arch='m', out_indices=(3,)),
+    head=dict(in_channels=320, hidden_channels=512),
+)

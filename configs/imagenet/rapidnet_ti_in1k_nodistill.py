@@ -1,0 +1,9 @@
+# RapidNet-Ti, ImageNet-1k, 224x224, 300 epochs (8 GPUs x 128 images), labels alone.
+#     tools/dist_train.sh configs/imagenet/rapidnet_ti_in1k_nodistill.py 8
+# Top-1: 75.1 % published.
+_base_ = ['../_base_/schedule_imagenet_rapidnet.py']
+
+model = dict(
+    backbone=dict(type='RapidNet', arch='ti', out_indices=(3,)),
+    head=dict(type='TwoClassifierHead', in_channels=224, hidden_channels=512, distilled=False),
+)

@@ -1,0 +1,9 @@
+# ReXNet x0.9, ImageNet-1k, 224x224, 400 epochs (8 GPUs x 64 images).
+#     tools/dist_train.sh configs/imagenet/rexnet_090_in1k.py 8
+# Top-1: 77.2 % published (top-5: 93.5 %).
+_base_ = ['../_base_/schedule_imagenet_rexnet.py']
+
+model = dict(
+    backbone=dict(type='ReXNet', width_mult=0.9, out_indices=(4,)),
+    head=dict(type='PooledLinearHead', in_channels=1152, dropout=0.2),
+)

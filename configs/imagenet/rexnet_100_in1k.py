@@ -1,0 +1,9 @@
+# ReXNet x1.0, ImageNet-1k, 224x224, 400 epochs (8 GPUs x 64 images).
+#     tools/dist_train.sh configs/imagenet/rexnet_100_in1k.py 8
+# Top-1: 77.9 % published (top-5: 93.9 %).
+_base_ = ['../_base_/schedule_imagenet_rexnet.py']
+
+model = dict(
+    backbone=dict(type='ReXNet', width_mult=1.0, out_indices=(4,)),
+    head=dict(type='PooledLinearHead', in_channels=1280, dropout=0.2),
+)

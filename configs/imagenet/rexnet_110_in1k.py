@@ -1,0 +1,9 @@
+# ReXNet x1.1, ImageNet-1k, 224x224, 400 epochs (8 GPUs x 64 images).
+#     tools/dist_train.sh configs/imagenet/rexnet_110_in1k.py 8
+# Top-1: 78.6 % published (top-5: 94.1 %).
+_base_ = ['../_base_/schedule_imagenet_rexnet.py']
+
+model = dict(
+    backbone=dict(type='ReXNet', width_mult=1.1, out_indices=(4,)),
+    head=dict(type='PooledLinearHead', in_channels=1408, dropout=0.2),
+)

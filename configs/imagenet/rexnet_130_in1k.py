@@ -1,0 +1,9 @@
+# ReXNet x1.3, ImageNet-1k, 224x224, 400 epochs (8 GPUs x 64 images).
+#     tools/dist_train.sh configs/imagenet/rexnet_130_in1k.py 8
+# Top-1: 79.5 % published (top-5: 94.7 %).
+_base_ = ['../_base_/schedule_imagenet_rexnet.py']
+
+model = dict(
+    backbone=dict(type='ReXNet', width_mult=1.3, out_indices=(4,)),
+    head=dict(type='PooledLinearHead', in_channels=1664, dropout=0.2),
+)

@@ -1,0 +1,9 @@
+# ReXNet-lite x1.3, ImageNet-1k, 224x224, 400 epochs (8 GPUs x 64 images).
+#     tools/dist_train.sh configs/imagenet/rexnet_lite_130_in1k.py 8
+# Top-1: 77.8 % published.
+_base_ = ['../_base_/schedule_imagenet_rexnet.py']
+
+model = dict(
+    backbone=dict(type='ReXNetLite', width_mult=1.3, out_indices=(4,)),
+    head=dict(type='ReXNetLiteHead', in_channels=1664),
+)

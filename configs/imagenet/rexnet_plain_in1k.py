@@ -1,0 +1,9 @@
+# ReXNet (plain), ImageNet-1k, 224x224, 400 epochs (8 GPUs x 64 images).
+#     tools/dist_train.sh configs/imagenet/rexnet_plain_in1k.py 8
+# Top-1: 74.8 % published (top-5: 91.9 %).
+_base_ = ['../_base_/schedule_imagenet_rexnet.py']
+
+model = dict(
+    backbone=dict(type='ReXNetPlain', out_indices=(3,)),
+    head=dict(type='PooledLinearHead', in_channels=1024),
+)

@@ -1,0 +1,10 @@
+# VGNetG-1.0MP, ImageNet-1k, 224x224, 400 epochs (8 GPUs x 64 images).
+#     tools/dist_train.sh configs/imagenet/vgnetg_1_0mp_in1k.py 8
+# Top-1: 67.7 % published.
+# The paper's own recipe is not known to us: this one is ReXNet's.
+_base_ = ['../_base_/schedule_imagenet_rexnet.py']
+
+model = dict(
+    backbone=dict(type='VGNet', arch='g_1_0mp', out_indices=(3,)),
+    head=dict(type='PooledLinearHead', in_channels=368),
+)

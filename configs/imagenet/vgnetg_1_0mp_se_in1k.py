@@ -1,0 +1,10 @@
+# VGNetG-1.0MP with squeeze-and-excitation, ImageNet-1k, 224x224, 400 epochs (8 GPUs x 64 images).
+#     tools/dist_train.sh configs/imagenet/vgnetg_1_0mp_se_in1k.py 8
+# Top-1: 69.2 % published.
+# The paper's own recipe is not known to us: this one is ReXNet's.
+_base_ = ['../_base_/schedule_imagenet_rexnet.py']
+
+model = dict(
+    backbone=dict(type='VGNet', arch='g_1_0mp_se', out_indices=(3,)),
+    head=dict(type='PooledLinearHead', in_channels=368),
+)
