@@ -123,6 +123,16 @@ RAPIDNET_ABLATIONS = {
 }
 # MobileViG: parameters and G at 224 with both classifiers.
 MOBILEVIG = {'ti': ('5,271,074', '0.662 G'), 's': ('7,276,538', '0.984 G')}
+# VGNet: learned parameters.
+VGNET = {
+    'g_1_0mp': ('VGNetG-1.0MP', '997,358'),
+    'g_1_0mp_se': ('VGNetG-1.0MP with SE', '1,143,190'),
+    'g_1_5mp': ('VGNetG-1.5MP', '1,502,024'),
+    'g_2_0mp': ('VGNetG-2.0MP', '2,006,380'),
+    'g_2_5mp': ('VGNetG-2.5MP', '2,492,756'),
+    'c_1_5mp': ('VGNetC-1.5MP', '1,506,344'),
+    'f_1_5mp': ('VGNetF-1.5MP', '1,485,896'),
+}
 # SSDLite at 320: parameters and G, as printed and as worked out. The paper leaves the head open;
 # one head gives all twelve numbers, and ours has to be that one, to the last digit worked out.
 SSDLITE = {
@@ -228,6 +238,19 @@ def _mobilevig() -> Iterator[Row]:
         )
 
 
+def _vgnet() -> Iterator[Row]:
+    for arch, (model, params) in VGNET.items():
+        yield Row(
+            source='VGNet (arXiv 2207.10318), ImageNet',
+            model=model,
+            build=dict(type='VGNet', arch=arch),
+            shape=(224, 224),
+            params=Figure(params),
+            head=LinearClassifier,
+            learnable=True,
+        )
+
+
 def _detectors() -> Iterator[Row]:
     for name, (params, exact_params, macs, exact_macs) in SSDLITE.items():
         yield Row(
@@ -251,4 +274,4 @@ def _detectors() -> Iterator[Row]:
             )
 
 
-ROWS = (*_rapidnet(), *_rexnet(), *_detectors(), *_mobilevig(), *_ablations())
+ROWS = (*_rapidnet(), *_rexnet(), *_vgnet(), *_detectors(), *_mobilevig(), *_ablations())

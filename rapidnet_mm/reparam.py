@@ -5,6 +5,9 @@ and ``b = bias - a * mean``, and so is a layer scale, with ``b = 0``. After a co
 ``W * x + c`` both are the convolution ``(a W) * x + (a c + b)``, in groups and depthwise too,
 because ``a`` is of output channels. The identity of ``x + depthwise(x)`` is a one in the middle of
 every kernel.
+
+After a ReLU, ``a * max(y, 0) + b`` is ``a * y + b``, which the convolution before it can compute,
+bounded by ``b``: from below where ``a`` is positive, from above where it is negative.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from .backbones.blocks import Residual
 from .backbones.layers import DeformableConv, DropPath
 from .backbones.rapidnet import PositionalEncoding
+from .backbones.vgnet import FixedDepthwise, SharedDepthwise
 from .errors import UserError
 
 # Whose output is linear in weight and bias. Subclasses may be anything, so they have to be named.
@@ -57,6 +61,21 @@ class Folded(nn.Identity):
         return super().train(mode)
 
 
+class Bounded(nn.Module):
+    """ReLU and the BatchNorm after it, where the convolution before has the factor and the shift.
+
+    Shape: ``(N, C, ...) -> (N, C, ...)``.
+    """
+
+    def __init__(self, factor: Tensor, shift: Tensor):
+        super().__init__()
+        self.register_buffer('lower', torch.where(factor < 0, -torch.inf, shift))
+        self.register_buffer('upper', torch.where(factor < 0, shift, torch.inf))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.clamp(self.lower, self.upper)
+
+
 @dataclass
 class Fusion:
     """What was folded, and what was left and why."""
@@ -76,8 +95,9 @@ def to_inference(model: nn.Module, inplace: bool = False) -> nn.Module:
     """Fold what can be folded, in a backbone or in a whole detector or segmenter.
 
     BatchNorms, synchronised ones too, go into the convolution or linear layer before them, or,
-    after an activation, into the pointwise layer that reads them; layer scales go into the last
-    layer of their branch, and the identity of a positional encoding into its kernel. What cannot
+    after an activation, into the pointwise layer that reads them, or the one before a ReLU; layer
+    scales go into the last layer of their branch, and the identity of a positional encoding into
+    its kernel. Kernels that are fixed or shared become those of plain convolutions. What cannot
     be folded without a change of outputs stays as it is: other normalisation, and whatever a
     forward hook looks at.
 
@@ -156,6 +176,38 @@ def fold_norms_ahead(model: nn.Module) -> Iterator[tuple[str, str]]:
             yield name, ''
 
 
+def fold_norms_behind_relu(model: nn.Module) -> Iterator[tuple[str, str]]:
+    """BatchNorms after a ReLU: into the layer before it, which leaves a bound per channel."""
+    names = [name for name, module in model.named_modules() if isinstance(module, _BatchNorm)]
+    for name in names:
+        owner, path = _owner(model, name)
+        norm, graph = owner.get_submodule(path), _graph(owner)
+        if type(norm).forward not in NORM_FORWARDS or norm.running_mean is None or graph is None:
+            continue  # fold_norms has told why
+        relu = _layer_before(owner, graph, path, (nn.ReLU,))
+        target = relu and _layer_before(owner, graph, relu)
+        if target and not any(_is_watched(owner.get_submodule(m)) for m in (path, relu, target)):
+            factor, shift = _affine(norm)
+            layer = _rescaled(owner.get_submodule(target), factor, shift)
+            shape = (-1, *(1 for _ in layer.weight.shape[2:]))
+            bounded = Bounded(*(v.reshape(shape).to(layer.weight) for v in (factor, shift)))
+            owner.set_submodule(target, layer)
+            owner.set_submodule(relu, bounded.eval())
+            owner.set_submodule(path, Folded().eval())
+            yield name, ''
+
+
+def fold_kernels(model: nn.Module) -> Iterator[tuple[str, str]]:
+    """Kernels that are fixed, or shared by parts of the channels: into plain convolutions."""
+    found = {n: m for n, m in model.named_modules() if type(m) in (FixedDepthwise, SharedDepthwise)}
+    for name, layer in found.items():
+        if not name or _is_watched(layer):
+            yield name, 'a forward hook looks at it' if name else 'is the whole model'
+        else:
+            model.set_submodule(name, layer.plain().eval())
+            yield name, ''
+
+
 def fold_scales(model: nn.Module) -> Iterator[tuple[str, str]]:
     """The layer scale of every residual branch into the layer that ends the branch."""
     for name, block in model.named_modules():
@@ -192,8 +244,10 @@ def fold_encodings(model: nn.Module) -> Iterator[tuple[str, str]]:
 # run in this order, so that one may build on what the others did; a family with blocks of its own
 # adds its rule.
 RULES: tuple[tuple[str, Callable[[nn.Module], Iterator[tuple[str, str]]]], ...] = (
+    ('fixed or shared kernel', fold_kernels),
     ('BatchNorm', fold_norms),
     ('BatchNorm', fold_norms_ahead),
+    ('BatchNorm', fold_norms_behind_relu),
     ('layer scale', fold_scales),
     ('positional encoding', fold_encodings),
 )
@@ -227,15 +281,17 @@ def _owner(model: nn.Module, name: str) -> tuple[nn.Module, str]:
     return owner, path
 
 
-def _layer_before(owner: nn.Module, graph: fx.Graph, path: str) -> str | None:
-    """Name of the linear layer whose output goes to the module at ``path`` and nowhere else."""
+def _layer_before(
+    owner: nn.Module, graph: fx.Graph, path: str, kinds: tuple[type, ...] = LINEAR
+) -> str | None:
+    """Name of the layer of a kind whose output goes to the module at ``path`` and nowhere else."""
     calls = [node for node in graph.nodes if node.op == 'call_module']
     uses = Counter(node.target for node in calls)
     (call,) = [n for n in calls if n.target == path] if uses[path] == 1 else [None]
     source = call.all_input_nodes[0] if call is not None else None
     if source is None or source.op != 'call_module' or uses[source.target] > 1:
         return None
-    if len(source.users) > 1 or type(owner.get_submodule(source.target)) not in LINEAR:
+    if len(source.users) > 1 or type(owner.get_submodule(source.target)) not in kinds:
         return None
     return source.target
 

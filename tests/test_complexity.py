@@ -11,6 +11,7 @@ from torch import nn
 
 import rapidnet_mm.models  # noqa: F401
 from rapidnet_mm import UserError, complexity, published
+from rapidnet_mm.backbones.vgnet import FixedDepthwise
 from rapidnet_mm.comparison import CONFIGS, Comparison, compare, config_file
 from rapidnet_mm.complexity import Count, build_model, default_shape, measure
 from rapidnet_mm.engine import load_config
@@ -24,6 +25,7 @@ BACKBONES = [
     dict(type='ReXNet', width_mult=1.0, out_indices=(0, 1, 2, 3, 4)),
     dict(type='ReXNetLite', width_mult=1.3),
     dict(type='ReXNetPlain'),
+    dict(type='VGNet', arch='f_1_0mp_se'),
     dict(type='TFEfficientNet', arch='b1'),
     dict(type='ResNet', depth=18, frozen_stages=1),
 ]
@@ -63,7 +65,7 @@ def by_formula(model, shape):
         else:
             macs += output.numel() * module.weight[0].numel()
 
-    layers = (nn.Conv2d, nn.Linear, nn.ConvTranspose2d)
+    layers = (nn.Conv2d, nn.Linear, nn.ConvTranspose2d, FixedDepthwise)
     for module in model.modules():
         if isinstance(module, layers):
             module.register_forward_hook(add)

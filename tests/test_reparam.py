@@ -344,7 +344,7 @@ UNUSUAL = {
         lambda: Single(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 3)), 0, 'not alone behind'
     ),
     'after the activation': (
-        lambda: Single(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.BatchNorm2d(4)), 0, 'not alone behind'
+        lambda: Single(nn.Conv2d(3, 4, 3), nn.SiLU(), nn.BatchNorm2d(4)), 0, 'not alone behind'
     ),
     'another convolution': (lambda: Single(Doubled(3, 4, 3), nn.BatchNorm2d(4)), 0, 'not alone'),
     'parametrised': (

@@ -121,6 +121,10 @@ class FixedDepthwise(nn.Module):
         """Write the table's kernels into the buffer."""
         self.weight.copy_(self.fixed_tensors()['weight'])
 
+    def plain(self) -> nn.Conv2d:
+        """The same as a convolution with kernels of its own."""
+        return _plain(self.weight, self.stride)
+
     def extra_repr(self) -> str:
         return f'{self.channels}, kernel_size=3, stride={self.stride}'
 
@@ -158,11 +162,19 @@ class SharedDepthwise(nn.Conv2d):
         super().__init__(part, part, 3, padding=1, groups=part, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.whole(), None, padding=1, groups=x.shape[1])
+        return F.conv2d(x, self.weight.repeat(CHUNKS, 1, 1, 1), None, 1, 1, groups=x.shape[1])
 
-    def whole(self) -> Tensor:
-        """The kernels of all channels, ``(C, 1, 3, 3)``."""
-        return self.weight.repeat(CHUNKS, 1, 1, 1)
+    def plain(self) -> nn.Conv2d:
+        """The same as a convolution with kernels for every channel."""
+        return _plain(self.weight.repeat(CHUNKS, 1, 1, 1), 1)
+
+
+def _plain(kernels: Tensor, stride: int) -> nn.Conv2d:
+    channels = len(kernels)
+    with torch.device('meta'):
+        conv = nn.Conv2d(channels, channels, 3, stride, 1, groups=channels, bias=False)
+    conv.weight = nn.Parameter(kernels.detach().clone())
+    return conv
 
 
 class SqueezeExcite(nn.Module):
