@@ -11,9 +11,9 @@ from rapidnet_mm.checkpoints import load_pretrained
 from rapidnet_mm.datasets.shapes import CLASSES, make_classes
 from rapidnet_mm.reading import read_checkpoint
 
-from .messages import assert_says
+from .messages import assert_says, refusal
 from .test_engine import CONFIG as DETECTOR
-from .test_tools import REPOSITORY, refused, succeeded, tool
+from .test_tools import REPOSITORY, succeeded, tool
 
 pytestmark = pytest.mark.openmmlab
 # Averaged weights, and everything small.
@@ -55,19 +55,17 @@ def test_testing_writes_metrics_and_pictures_in_the_inference_form(trained):
     assert {path.name for path in (folder / 'shown').iterdir()} == set(CLASSES)
 
 
-def test_inference_names_the_most_likely_classes_with_scores(trained):
+def test_inference_names_the_most_likely_classes_with_scores(trained, tmp_path):
     folder, _ = trained
-    args = ['small.py', 'run/epoch_1.pth', 'data/shapes_classes/val', '--out-dir', 'found']
-    succeeded(tool('infer.py', *args, cwd=folder))
-    files = sorted((folder / 'found').rglob('*.json'))
-    assert len(files) == len(list((folder / 'found').rglob('*.jpg'))) == 5
-    found = json.loads(files[0].read_text())['classes']
+    model = Inferencer(folder / 'small.py', folder / 'run/epoch_1.pth', 'cpu')
+    image = sorted((folder / 'data/shapes_classes/val').rglob('*.jpg'))[0]
+    result = model.draw(image, tmp_path / 'found.jpg')
+    assert (tmp_path / 'found.jpg').stat().st_size > 1000
+    found = json.loads(result.files(str(image))['.json'])['classes']
     assert {entry['name'] for entry in found} == set(CLASSES)
     scores = [entry['score'] for entry in found]
     assert scores == sorted(scores, reverse=True)
     assert sum(scores) == pytest.approx(1, abs=1e-3)
-    model = Inferencer(folder / 'small.py', folder / 'run/epoch_1.pth', 'cpu')
-    image = sorted((folder / 'data/shapes_classes/val').rglob('*.jpg'))[0]
     assert model(image).names == [entry['name'] for entry in found]
 
 
@@ -90,10 +88,11 @@ def test_a_trained_classifier_goes_straight_into_a_detector(trained):
     assert not coverage.unused
 
 
-def test_what_is_wrong_is_a_line_before_training(trained, tmp_path):
+def test_missing_data_is_a_line_before_training(trained, tmp_path, monkeypatch):
     folder, _ = trained
-    done = tool('train.py', folder / 'small.py', cwd=tmp_path)
-    refused(done, r'data/shapes_classes/ does not exist; run .*make_shapes\.py --classes')
+    monkeypatch.chdir(tmp_path)
+    line = refusal(engine.build_runner, engine.load_config(folder / 'small.py'))
+    assert_says(line, 'data/shapes_classes/ does not exist; run', 'make_shapes.py --classes')
 
 
 def test_the_demo_names_the_built_in_classes_by_their_folders():
