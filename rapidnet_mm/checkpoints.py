@@ -61,6 +61,13 @@ class Weights(NamedTuple):
     # Of a published classifier: its head, by the dropped key, with the name in our classifiers.
     head: Mapping[str, tuple[str, Tensor]] = MappingProxyType({})
 
+    def as_classifier(self) -> Weights:
+        """A published classifier under the names of a whole one of ours; others as they are."""
+        if not self.head:
+            return self
+        backbone = {f'backbone.{key}': value for key, value in self.state.items()}
+        return self._replace(state=backbone).with_head({name for name, _ in self.head.values()})
+
     def with_head(self, wanted: Container[str]) -> Weights:
         """What is in ``wanted`` of the head goes to the tensors, and is no longer dropped."""
         taken = {key: pair for key, pair in self.head.items() if pair[0] in wanted}

@@ -79,7 +79,7 @@ def convert(source: str, target: str | Path, trust: bool = False) -> str:
     if target.exists() and Path(source).expanduser().exists() and target.samefile(source):
         raise UserError(f'{target} is the file to read; write to another')
     checkpoint = unpickle(source) if trust else read_checkpoint(source)
-    weights = to_ours(weights_of(checkpoint, source))
+    weights = to_ours(weights_of(checkpoint, source)).as_classifier()
     classes = dataset_meta(checkpoint)
     digest = write_checked(weights.state, target, {'dataset_meta': classes} if classes else None)
     names = f'names of {weights.family} translated' if weights.family else 'names as they were'

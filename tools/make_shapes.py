@@ -9,7 +9,7 @@ from rapidnet_mm import cli
 from rapidnet_mm.datasets.shapes import make_classes, make_shapes
 
 SCENES = dict(root='data/shapes', train=200, val=50, size=(256, 192))
-CLASSES = dict(root='data/shapes_classes', train=1000, val=100, size=(96, 96))
+CLASSES = dict(root='data/shapes_classes', train=1000, val=100, size=(64, 64))
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-# RapidNet-Ti on the built-in data set in class folders, five shapes at 96x96: a demo that learns
+# RapidNet-Ti on the built-in data set in class folders, five shapes at 64x64: a demo that learns
 # from scratch on two CPU cores in two or three minutes.
 #     python tools/make_shapes.py --classes
 #     python tools/train.py configs/imagenet/rapidnet_ti_shapes.py
@@ -6,7 +6,7 @@ _base_ = ['../_base_/imagenet_224.py']
 
 epochs = 9
 num_classes = 5
-size = 96
+size = 64
 data = dict(type='CustomDataset', data_root='data/shapes_classes/')
 
 model = dict(
@@ -38,7 +38,7 @@ val_dataloader = dict(batch_size=25, num_workers=1, dataset=dict(**data, pipelin
 test_dataloader = val_dataloader
 
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=epochs, val_interval=3)
-optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=3e-3, weight_decay=0.05))
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.05))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=24),
     dict(type='CosineAnnealingLR', by_epoch=True, T_max=epochs, convert_to_iter_based=True),

@@ -20,6 +20,7 @@ _MIN_VISIBLE, _MIN_CROWD_VISIBLE = 0.25, 0.6  # of an object's, of a crowd's are
 
 _HUES = 355, 220, 45, 280, 155  # degrees, one per class
 _TYPICAL = 0.85  # share of objects with the hue of their class
+_ALONE_TYPICAL = 0.95  # of those that have a picture of their own, to be learned in minutes
 
 # sky at the top, sky at the horizon, two colours of the ground; RGB
 _THEMES = np.float32(
@@ -74,6 +75,7 @@ class _Layer:
     centre: np.ndarray  # (x, y) in px
     radius: float  # px, of one shape
     crowd: bool = False
+    typical: float = _TYPICAL
 
 
 def draw_scene(seed, size: tuple[int, int], crowd: bool = False, empty: bool = False) -> Scene:
@@ -110,6 +112,7 @@ def draw_object(seed, size: tuple[int, int], category: int) -> np.ndarray:
     width, height = (round(side * rng.uniform(0.85, 1.15)) for side in size)
     canvas, _ = _background(rng, width, height)
     layer = _shape(rng, width, height, min(width, height) * rng.uniform(0.25, 0.4), category)
+    layer.typical = _ALONE_TYPICAL
     _paint(rng, canvas, layer, np.array([0.0, 1.0]))
     return _photograph(rng, canvas)[0]
 
@@ -247,7 +250,7 @@ def _paint(rng, canvas: np.ndarray, layer: _Layer, light: np.ndarray) -> None:
     shade = 1 + np.clip(slope * (1.2 + 0.12 * layer.radius), -0.3, 0.3)
     v, u = np.mgrid[top : top + alpha.shape[0], left : left + alpha.shape[1]] + 0.5
     mix = _texture(rng, (u - layer.centre[0]) / layer.radius, (v - layer.centre[1]) / layer.radius)
-    first, second = _colours(rng, layer.category, patch[alpha < 0.5].mean(axis=0))
+    first, second = _colours(rng, layer, patch[alpha < 0.5].mean(axis=0))
     colour = (first + (second - first) * mix[..., None]) * shade[..., None]
     patch += (colour - patch) * alpha[..., None]
 
@@ -269,14 +272,14 @@ def _texture(rng, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     return np.clip(0.5 + 2.5 * wave, 0, 1)
 
 
-def _colours(rng, category: int, around: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _colours(rng, layer: _Layer, around: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Two colours that go together, far from what is around them.
 
     As ripe tomatoes are mostly red, most objects of a class have about its hue.
     """
     hsv = rng.uniform((0, 0.6, 0.5), (360, 0.95, 1), (1, 8, 3)).astype(np.float32)
-    if rng.random() < _TYPICAL:
-        hsv[..., 0] = (_HUES[category] + rng.normal(0, 10, 8)) % 360
+    if rng.random() < layer.typical:
+        hsv[..., 0] = (_HUES[layer.category] + rng.normal(0, 10, 8)) % 360
     choices = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0]
     first = choices[np.linalg.norm(choices - around, axis=1).argmax()]
     others = np.float32([(0.97, 0.95, 0.9), (0.1, 0.1, 0.16), first[[1, 2, 0]]])

@@ -56,7 +56,7 @@ def make_shapes(root, train: int = 200, val: int = 50, size=(256, 192), seed: in
     return _make(root, _checked_spec(train, val, size, seed))
 
 
-def make_classes(root, train: int = 1000, val: int = 100, size=(96, 96), seed: int = 0) -> Path:
+def make_classes(root, train: int = 1000, val: int = 100, size=(64, 64), seed: int = 0) -> Path:
     """Write class folders, one for each of ``CLASSES``; all the rest is as in :func:`make_shapes`.
 
     ``train`` and ``val`` count images of all classes together, as many of each as can be.
