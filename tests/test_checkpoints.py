@@ -210,7 +210,7 @@ def test_files_written_under_another_numpy_are_read(tmp_path):
 
 def test_unknown_names_stay_as_they_are():
     state = {'neck.weight': torch.zeros(1)}
-    assert to_ours(state) == (state, [], None)
+    assert to_ours(state) == (state, [], None, {})
 
 
 def test_pickles_without_torch_are_refused(tmp_path):
