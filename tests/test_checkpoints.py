@@ -228,7 +228,7 @@ def test_keys_that_are_no_names_are_no_weights():
 
 def test_unknown_names_stay_as_they_are():
     state = {'neck.weight': torch.zeros(1)}
-    assert to_ours(state) == (state, [], None)
+    assert to_ours(state) == (state, [], None, {})
 
 
 def test_pickles_without_torch_are_refused(tmp_path):

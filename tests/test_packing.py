@@ -1,7 +1,7 @@
 """Convolutions with weights laid out once: PyTorch's results, whatever is done to the model."""
 
 import copy
-import io
+import pickle
 
 import pytest
 import torch
@@ -109,10 +109,8 @@ def test_an_image_of_other_channels_is_refused_in_pytorchs_words():
 def test_copies_and_files_leave_the_laid_out_weights_behind():
     _, packed = pair(**SETTINGS['dilated'])
     image = torch.randn(1, 8, 9, 7)
-    output, file = packed(image), io.BytesIO()
-    torch.save(packed, file)
-    file.seek(0)
-    for other in (copy.deepcopy(packed), torch.load(file, weights_only=False)):
+    output = packed(image)
+    for other in (copy.deepcopy(packed), pickle.loads(pickle.dumps(packed))):
         assert other._packed is None
         assert other(image).equal(output)
     assert packed.state_dict().keys() == {'weight', 'bias'}
