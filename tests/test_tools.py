@@ -310,20 +310,32 @@ def test_the_benchmark_refuses_bad_input_in_one_line(args, pattern, tmp_path):
     refused(tool('benchmark.py', *args, cwd=tmp_path), pattern)
 
 
-TOOLS = [
-    'train.py',
-    'test.py',
-    'infer.py',
-    'complexity.py',
-    'benchmark.py',
-    'benchmark_train.py',
-    'publish_model.py',
-]
+TOOLS = sorted((REPOSITORY / 'tools').glob('*.py'))
+TAKE_A_CONFIG = {
+    *('train', 'test', 'infer', 'publish_model'),
+    *('complexity', 'benchmark', 'benchmark_train'),
+}
+# Each tool on its own in one process, whose imports take longer than all of them.
+EXPLAIN = """
+import runpy, sys
+for path in sys.argv[1:]:
+    sys.argv = [path, '--help']
+    print('=====', flush=True)
+    try:
+        runpy.run_path(path, run_name='__main__')
+    except SystemExit as done:
+        assert not done.code, path
+"""
 
 
-@pytest.mark.parametrize('script', TOOLS)
-def test_every_tool_explains_itself(script):
-    assert '--cfg-options' in succeeded(tool(script, '--help', cwd='.'))
+def test_every_tool_explains_itself():
+    command = [sys.executable, '-c', EXPLAIN, *map(str, TOOLS)]
+    done = subprocess.run(command, env=ENV, capture_output=True, text=True, timeout=600)
+    texts = succeeded(done).split('=====\n')[1:]
+    assert len(texts) == len(TOOLS)
+    for path, text in zip(TOOLS, texts, strict=True):
+        assert f'usage: {path.name}' in text
+        assert ('--cfg-options' in text) == (path.stem in TAKE_A_CONFIG), path
 
 
 @pytest.mark.parametrize(
