@@ -306,7 +306,7 @@ def test_wrapped_data_sets_are_found(root):
 
 
 def test_other_data_sets_are_left_alone():
-    check_data(Config(dict(train_dataloader=dict(dataset=dict(type='ImageNet', data_root='no')))))
+    check_data(Config(dict(train_dataloader=dict(dataset=dict(type='CIFAR10', data_root='no')))))
     check_data(Config(dict(val_dataloader=None, val_evaluator=None)))
 
 
