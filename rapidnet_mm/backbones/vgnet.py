@@ -195,7 +195,7 @@ class SqueezeExcite(nn.Module):
 
 
 class ConvActNorm(nn.Sequential):
-    """Convolution without bias, ReLU, and normalisation *after* the activation (Fig. 2).
+    """Convolution without bias, ReLU, and normalisation *after* the activation.
 
     Shape: ``(N, C_in, H, W) -> (N, C_out, ceil(H / stride), ceil(W / stride))``.
     """
@@ -243,7 +243,7 @@ class Downsampling(nn.Module):
 
 
 class HalfIdentity(nn.Module):
-    """The right half moves to the left; a view of both becomes the new right half (Fig. 3).
+    """The right half moves to the left; a view of both becomes the new right half.
 
     Shape: a pair of ``(N, C / 2, H, W) ->`` a pair of the same.
     """
@@ -299,7 +299,7 @@ def _stage(arch: Arch, index: int, norm_cfg: dict) -> nn.Sequential:
 def archs_of(state: Mapping[str, Tensor]) -> list[str]:
     """The archs that a state dict, under our names, may be of.
 
-    None if it is of no training form; more than one if fixed kernels that tell are left out.
+    Empty if it is of no training form; more than one if fixed kernels that tell are left out.
     """
     needed = {'stem.conv.weight', 'stem.norm.weight', 'stages.2.0.pointwise.conv.weight'}
     if not needed <= state.keys() or state['stem.conv.weight'].is_meta:
