@@ -245,10 +245,14 @@ def _refuse_other_variant(
 def _surplus(backbone: nn.Module, state: Mapping[str, Tensor]) -> str:
     """What a file has of stem and stages and the backbone has not, if there is anything, told.
 
-    Counters and the like that tools leave in files do not count, layers do.
+    Counters and the like that tools leave in files do not count, layers do; not those of a whole
+    stage that this backbone does without, such as a classifier's last convolution.
     """
     own = backbone.state_dict()
-    inside = [key for key in state if key.startswith(('stem.', 'stages.')) and key not in own]
+    places = tuple(
+        {'.'.join([*key.split('.')[:2], '']) for key in own if key.startswith('stages.')}
+    )
+    inside = [key for key in state if key.startswith(('stem.', *places)) and key not in own]
     layers = [key for key in inside if key.endswith(('.weight', '.scale'))]
     if not layers:
         return ''

@@ -5,10 +5,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from rapidnet_mm.backbones import RapidNet
+from rapidnet_mm.backbones import RapidNet, ReXNet, ReXNetLite
 from rapidnet_mm.backbones.blocks import MaxRelativeConv
 from rapidnet_mm.backbones.layers import DeformableConv
-from rapidnet_mm.checkpoints import fill_model
+from rapidnet_mm.checkpoints import fill_model, load_pretrained
 from rapidnet_mm.complexity import measure
 from rapidnet_mm.reading import read_checkpoint
 
@@ -104,6 +104,12 @@ def test_published_weights_do_not_go_into_an_ablation_in_part(variant, tmp_path)
     model = nn.Module()
     model.backbone = build(variant)
     assert_says(refusal(fill_model, model, read_checkpoint(path), path), 'another variant')
+
+
+@pytest.mark.parametrize('kind', [ReXNet, ReXNetLite])
+def test_a_classifiers_last_convolution_is_no_other_variant(kind, tmp_path):
+    torch.save(kind(out_indices=(4,)).state_dict(), path := str(tmp_path / 'classifier.pth'))
+    assert load_pretrained(kind(), path).complete
 
 
 def test_a_deformable_kernel_starts_as_the_plain_one_and_initialising_leaves_it_so():
