@@ -161,7 +161,7 @@ def _refuse_other_variant(
         found = [variant_of(backbone, state)] if not complete else []
         own = variant_of(backbone, backbone.state_dict()) if any(found) else None
     if any(found) and own not in found:
-        told = ' or '.join(found)
+        told, own = ' or '.join(found), own or 'another variant'
         raise UserError(f'checkpoint {source} is a {name} {told}, but the config has {own}')
     for key, exact in fixed_tensors(backbone).items():
         if key in state and not is_fixed_value(state[key], exact):
@@ -169,6 +169,26 @@ def _refuse_other_variant(
                 f'checkpoint {source}: {key} is not the kernel that is fixed in {name} {own}; '
                 'leave fixed kernels out of the file, or choose an arch that learns them'
             )
+
+
+def _surplus(backbone: nn.Module, state: Mapping[str, Tensor]) -> str:
+    """What a file has of stem and stages and the backbone has not, if there is anything, told.
+
+    Counters and the like that tools leave in files do not count, layers do; not those of a whole
+    stage that this backbone does without, such as a classifier's last convolution.
+    """
+    own = backbone.state_dict()
+    places = tuple(
+        {'.'.join([*key.split('.')[:2], '']) for key in own if key.startswith('stages.')}
+    )
+    inside = [key for key in state if key.startswith(('stem.', *places)) and key not in own]
+    layers = [key for key in inside if key.endswith(('.weight', '.scale'))]
+    if not layers:
+        return ''
+    return (
+        f'the file has {len(layers)} layers that this {type(backbone).__name__} has not '
+        f'({_some(layers, 2)}): it is of another variant'
+    )
 
 
 def load_pretrained(
@@ -200,6 +220,8 @@ def load_pretrained(
     told = _told(backbone, checkpoint, coverage, weights)
     if not coverage.complete and not allow_partial:
         raise UserError(f'{told}; set allow_partial=True in init_cfg if that is meant')
+    if not allow_partial and (surplus := _surplus(backbone, weights.state)):
+        raise UserError(f'{told}; {surplus}; set allow_partial=True in init_cfg if that is meant')
     fit(backbone, weights.state)
     print_log(told, logger='current')
     return coverage
@@ -274,6 +296,8 @@ def check_fit(model: nn.Module, weights: Weights, source: str, require: str = ''
             place, backbone = 'backbone.backbone', backbone.backbone
         inner = under(place, weights, backbone).state
         _refuse_other_variant(backbone, inner, source, coverage.complete)
+        if surplus := _surplus(backbone, inner):
+            raise UserError(f'{_told(model, source, coverage, weights)}; {surplus}')
     if any(name.startswith(require) for name in coverage.missing + coverage.misshapen):
         told = _told(model, source, coverage, weights)
         raise UserError(f'{told}; the checkpoint belongs to another model than the config')

@@ -18,10 +18,10 @@ from mmengine.logging import print_log
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 
-from .checkpoints import WRAPPERS, fill_model, weights_for
-from .datasets.checks import check_data
+from .checkpoints import WRAPPERS, dataset_meta, fill_model, weights_for
+from .datasets.checks import check_data, tell_other_classes
 from .errors import UserError
 from .hooks.checkpoint import latest_checkpoint
 from .options import merge_options
@@ -248,11 +248,27 @@ def _building(name: str) -> Callable:
 class CheckedRunner(Runner):
     """MMEngine's runner, with checkpoints that are read safely and have to fit the model."""
 
-    build_train_loop = _building('build_train_loop')
     build_val_loop = _building('build_val_loop')
     build_test_loop = _building('build_test_loop')
     build_optim_wrapper = _building('build_optim_wrapper')
     build_param_scheduler = _building('build_param_scheduler')
+
+    def build_train_loop(self, loop: Any) -> Any:
+        """The loop of the training.
+
+        Raises:
+            UserError: it cannot be built, or has nothing to train on.
+        """
+        loop = _building('build_train_loop')(self, loop)
+        loader = loop.dataloader
+        if isinstance(loop, EpochBasedTrainLoop) and not len(loader):
+            batches = loader.batch_sampler
+            last = ', and drop_last=True leaves out what is less' * batches.drop_last
+            raise UserError(
+                f'train_dataloader has no batch: {len(loader.sampler)} images for this process at '
+                f'batch_size={batches.batch_size}{last}'
+            )
+        return loop
 
     def _init_model_weights(self) -> None:
         try:
@@ -303,6 +319,9 @@ class CheckedRunner(Runner):
                 f'--resume: {filename} holds weights but no state of a training; '
                 'to start from its weights use --cfg-options load_from=FILE'
             )
+        if self._train_dataloader is None:
+            trained = (dataset_meta(content) or {}).get('classes')
+            tell_other_classes(trained, self.test_dataloader.dataset, filename)
         model = unwrapped(self.model)
         weights = weights_for(model, content, filename)
         # Hooks, such as the one that averages weights, know no wrapper but this.

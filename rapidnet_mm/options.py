@@ -60,6 +60,12 @@ def merge_options(cfg: Config, options: Mapping[str, Any] | None) -> None:
 def _check_key(cfg: Config, key: str) -> None:
     node: Any = cfg
     parts = key.split('.')
+    if parts[0] in cfg and not _is_read(parts[0]):
+        made = next((p for p in _paths(cfg) if p.rpartition('.')[2] == parts[-1] and p != key), '')
+        raise UserError(
+            f'--cfg-options {key}: {parts[0]} is a variable of the config file, and setting it '
+            f'afterwards changes nothing; set what is made of it{", such as " * bool(made)}{made}'
+        )
     for depth, part in enumerate(parts):
         child = _child(node, part)
         if child is MISSING:
@@ -80,7 +86,7 @@ def _child(node: Any, part: str) -> Any:
 def _accepts(cfg: Config, node: Any, path: list[str], name: str) -> bool:
     """Whether ``node``, found at ``path``, may get a new key ``name``."""
     if not path:
-        return name in RUNNER_KEYS | set(inspect.signature(Runner).parameters)
+        return _is_read(name)
     if not isinstance(node, Mapping):
         return False
     known = _arguments(cfg, node, path)
@@ -88,6 +94,11 @@ def _accepts(cfg: Config, node: Any, path: list[str], name: str) -> bool:
         return name in known
     # A free mapping, such as metainfo: new keys are fine unless they look like a slip.
     return not difflib.get_close_matches(name, list(node), n=1, cutoff=0.75)
+
+
+def _is_read(name: str) -> bool:
+    """Whether anything reads the key at the top of a config."""
+    return name in RUNNER_KEYS | set(inspect.signature(Runner).parameters)
 
 
 def _arguments(cfg: Config, node: Mapping, path: list[str]) -> set[str] | None:

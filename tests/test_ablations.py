@@ -5,10 +5,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from rapidnet_mm.backbones import RapidNet
+from rapidnet_mm.backbones import RapidNet, ReXNet, ReXNetLite
 from rapidnet_mm.backbones.blocks import MaxRelativeConv
 from rapidnet_mm.backbones.layers import DeformableConv
+from rapidnet_mm.checkpoints import fill_model, load_pretrained
 from rapidnet_mm.complexity import measure
+from rapidnet_mm.reading import read_checkpoint
 
 from .messages import assert_says, refusal
 from .training import random_statistics
@@ -91,6 +93,23 @@ def test_only_dilated_blocks_are_changed_and_the_rest_keeps_its_names():
         ours = build(variant).state_dict()
         blocks = {'.'.join(key.split('.')[:3]) for key in ours.keys() ^ published.keys()}
         assert blocks <= {'stages.2.7', 'stages.2.8', 'stages.3.3', 'stages.3.4'}, variant
+
+
+@pytest.mark.parametrize('variant', ['sldc', 'conv3x3', 'sldc with encoding'])
+def test_published_weights_do_not_go_into_an_ablation_in_part(variant, tmp_path):
+    torch.save(RapidNet('ti').state_dict(), path := str(tmp_path / 'published.pth'))
+    init_cfg = dict(type='Pretrained', checkpoint=path)
+    assert_says(refusal(build(variant, init_cfg=init_cfg).init_weights), path, 'another variant')
+    build(variant, init_cfg=dict(init_cfg, allow_partial=True)).init_weights()
+    model = nn.Module()
+    model.backbone = build(variant)
+    assert_says(refusal(fill_model, model, read_checkpoint(path), path), 'another variant')
+
+
+@pytest.mark.parametrize('kind', [ReXNet, ReXNetLite])
+def test_a_classifiers_last_convolution_is_no_other_variant(kind, tmp_path):
+    torch.save(kind(out_indices=(4,)).state_dict(), path := str(tmp_path / 'classifier.pth'))
+    assert load_pretrained(kind(), path).complete
 
 
 def test_a_deformable_kernel_starts_as_the_plain_one_and_initialising_leaves_it_so():

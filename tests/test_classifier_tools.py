@@ -1,6 +1,7 @@
 """A classifier from training to pictures, with the same tools as detectors."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,25 @@ def test_a_trained_classifier_goes_straight_into_a_detector(trained):
     coverage = load_pretrained(detector.backbone, file)
     assert coverage.complete
     assert not coverage.unused
+
+
+def test_other_names_of_classes_are_told_when_testing(trained):
+    folder, _ = trained
+    val = folder / 'data/shapes_classes/val'
+    os.rename(val / 'star', val / 'a star')
+    try:
+        output = succeeded(tool('test.py', 'small.py', 'run/epoch_1.pth', cwd=folder))
+    finally:
+        os.rename(val / 'a star', val / 'star')
+    assert_says(output, 'run/epoch_1.pth was trained on other classes (cross', 'has (a star')
+
+
+def test_fewer_images_than_a_batch_are_a_line(trained, monkeypatch):
+    folder, _ = trained
+    monkeypatch.chdir(folder)
+    options = {'train_dataloader.batch_size': 64}
+    runner = engine.build_runner(engine.load_config('small.py', options))
+    assert_says(refusal(runner.train), '10 images', 'batch_size=64', 'drop_last=True')
 
 
 def test_missing_data_is_a_line_before_training(trained, tmp_path, monkeypatch):

@@ -63,6 +63,22 @@ def test_a_mistyped_key_is_refused_with_the_nearest(cfg, key, nearest):
     assert cfg.pretty_text == before
 
 
+@pytest.mark.parametrize(
+    ('key', 'made'),
+    [
+        ('lr', 'optim_wrapper.optimizer.lr'),
+        ('num_classes', 'model.data_preprocessor.num_classes'),
+        ('epochs', 'what is made of it'),
+        ('train_pipeline.1.scale', '.scale'),
+    ],
+)
+def test_a_variable_of_the_config_file_is_refused_because_it_changes_nothing(key, made):
+    cfg = Config.fromfile(CONFIGS / 'imagenet/rapidnet_ti_in1k.py')
+    with pytest.raises(UserError, match=f'--cfg-options {key}: .* is a variable') as error:
+        merge_options(cfg, {key: 1})
+    assert str(error.value).endswith(made)
+
+
 def test_a_new_type_brings_its_own_arguments(cfg):
     merge_options(
         cfg,

@@ -17,7 +17,7 @@ policies = [
     dict(type='Equalize'),
     dict(type='Invert'),
     dict(type='Rotate', magnitude_range=(0, 30)),
-    dict(type='Posterize', magnitude_range=(0, 4)),
+    dict(type='Posterize', magnitude_range=(-1, 3)),  # bits: rounded up, where timm rounds down
     dict(type='Solarize', magnitude_range=(0, 256)),
     dict(type='SolarizeAdd', magnitude_range=(0, 110)),
     dict(type='ColorTransform', **factor),

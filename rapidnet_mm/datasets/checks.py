@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.logging import print_log
 
 from ..errors import UserError
 from . import coco, folders, semantic
 from .coco import annotation_file, check_coco
 from .folders import check_folders, check_same_classes
 from .semantic import check_semantic
+from .sources import some
 
 # By the last part of the type's name: 'mmdet.CocoDataset' is a CocoDataset.
 CHECKERS: dict[str, Callable[[Mapping[str, Any], str], None]] = {
@@ -65,6 +68,19 @@ def class_names(dataset: Mapping[str, Any]) -> tuple[str, ...]:
     if kind in folders.TYPES:
         return folders.class_names(dataset)
     return (coco if kind == 'CocoDataset' else semantic).class_names(dataset)
+
+
+def tell_other_classes(trained: Sequence[str] | None, dataset: Any, source: str) -> None:
+    """Warn where a data set has classes of other names than a checkpoint was trained for."""
+    found = getattr(dataset, 'metainfo', {}).get('classes')
+    found = (found,) if isinstance(found, str) else tuple(found or ())
+    if trained and found and tuple(trained) != found:
+        print_log(
+            f'{source} was trained on other classes ({some(trained)}) than the data set has '
+            f'({some(found)}): what counts is their order, not their names',
+            logger='current',
+            level=logging.WARNING,
+        )
 
 
 def _datasets(cfg: Config, split: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
