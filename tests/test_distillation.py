@@ -129,7 +129,8 @@ def test_nothing_that_walks_over_a_model_finds_the_teacher(model):
 
 
 @pytest.mark.parametrize(
-    ('name', 'said'), [('resnet18', ('timm.create_model', 'resnet18')), (Small, ())]
+    ('name', 'said'),
+    [('resnet18', ('mkdir -p no && python', 'timm.create_model', 'resnet18')), (Small, ())],
 )
 def test_a_missing_file_is_a_line_before_training_and_testing_needs_none(name, said):
     found = student('no/teacher.pth', name)

@@ -80,7 +80,10 @@ class Teacher:
     def _advice(self) -> str:
         fetch = ''
         if isinstance(self.model, str):
-            fetch = f'fetch them with {FETCH.format(name=self.model, file=self.checkpoint)}, '
+            folder = Path(self.checkpoint).parent
+            first = '' if folder.is_dir() else f'mkdir -p {folder} && '
+            fetch = FETCH.format(name=self.model, file=self.checkpoint)
+            fetch = f'fetch them with {first}{fetch}, '
         return (
             f'{fetch}name another file in model.teacher.checkpoint, or train without a teacher: '
             '--cfg-options model.teacher=None model.head.distilled=False'
