@@ -1,12 +1,14 @@
 # make setup    .venv with everything, from the package index, no compiler
 # make demo     built-in data, train, evaluate, pictures
-# make test     the tests
+# make test     the tests, two at a time; with more cores: make test JOBS=8
 # Other versions:  make setup PYTHON=python3.12 TORCH="torch==2.11.0 torchvision==0.26.0"
 
 PYTHON ?= python3
 TORCH ?= torch===2.13.0 torchvision===0.28.0
 VENV ?= .venv
 DEMO ?= work_dirs/demo
+# Tests at a time, one core each: more threads than cores would fight.
+JOBS ?= 2
 CONFIG := configs/maskrcnn_rapidnet_ti_shapes.py
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -54,7 +56,7 @@ demo: setup
 	@echo 'results: $(DEMO)/test/metrics.json, curves: $(DEMO)/curves.png, pictures: $(DEMO)/pictures'
 
 test: setup
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 # The same tests on the original OpenMMLab packages, in an environment of their own.
 test-openmmlab:

@@ -82,6 +82,6 @@ setup(
         'mm': MAINTAINED,
         'openmmlab': ORIGINAL,
         'tensorboard': ['tensorboard'],
-        'test': ['pytest>=8', 'ruff>=0.9', 'timm>=1.0.9'],
+        'test': ['pytest>=8', 'pytest-xdist>=3.6', 'ruff>=0.9', 'timm>=1.0.9'],
     },
 )
