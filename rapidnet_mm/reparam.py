@@ -143,12 +143,9 @@ def to_inference(model: nn.Module, inplace: bool = False) -> nn.Module:
 
 def fold_norms(model: nn.Module) -> Iterator[tuple[str, str]]:
     """Every BatchNorm into the layer whose output it normalises, if nothing else reads that."""
-    names = [name for name, module in model.named_modules() if isinstance(module, _BatchNorm)]
-    for name in names:
-        owner, path = _owner(model, name)
+    for name, owner, path, graph in _norms(model):
         norm = owner.get_submodule(path)
-        graph = _graph(owner)
-        if type(norm).forward not in NORM_FORWARDS or norm.running_mean is None:
+        if not _is_affine(norm):
             yield name, 'has no running statistics, or uses them in a way of its own'
         elif graph is None:
             yield name, f'{type(owner).__name__} cannot be followed'
@@ -168,12 +165,9 @@ def fold_norms_ahead(model: nn.Module) -> Iterator[tuple[str, str]]:
 
     Not into larger kernels, whose padding would have to be the shift instead of zero.
     """
-    names = [name for name, module in model.named_modules() if isinstance(module, _BatchNorm)]
-    for name in names:
-        owner, path = _owner(model, name)
+    for name, owner, path, graph in _norms(model):
         norm = owner.get_submodule(path)
-        graph = _graph(owner)
-        if type(norm).forward not in NORM_FORWARDS or norm.running_mean is None or graph is None:
+        if not _is_affine(norm) or graph is None:
             continue  # fold_norms has told why
         target = _pointwise_after(owner, graph, path)
         if target and not _is_watched(norm) and not _is_watched(owner.get_submodule(target)):
@@ -185,11 +179,9 @@ def fold_norms_ahead(model: nn.Module) -> Iterator[tuple[str, str]]:
 
 def fold_norms_behind_relu(model: nn.Module) -> Iterator[tuple[str, str]]:
     """BatchNorms after a ReLU: into the layer before it, which leaves a bound per channel."""
-    names = [name for name, module in model.named_modules() if isinstance(module, _BatchNorm)]
-    for name in names:
-        owner, path = _owner(model, name)
-        norm, graph = owner.get_submodule(path), _graph(owner)
-        if type(norm).forward not in NORM_FORWARDS or norm.running_mean is None or graph is None:
+    for name, owner, path, graph in _norms(model):
+        norm = owner.get_submodule(path)
+        if not _is_affine(norm) or graph is None:
             continue  # fold_norms has told why
         relu = _layer_before(owner, graph, path, (nn.ReLU,))
         target = relu and _layer_before(owner, graph, relu)
@@ -286,6 +278,22 @@ def _owner(model: nn.Module, name: str) -> tuple[nn.Module, str]:
         parent, _, last = parent.rpartition('.')
         path = f'{last}.{path}'
     return owner, path
+
+
+def _norms(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, fx.Graph | None]]:
+    """Every BatchNorm that is left: its name, who calls it, its name there, and that one's graph.
+
+    A rule may exchange modules while it goes through them.
+    """
+    names = [name for name, module in model.named_modules() if isinstance(module, _BatchNorm)]
+    for name in names:
+        owner, path = _owner(model, name)
+        yield name, owner, path, _graph(owner)
+
+
+def _is_affine(norm: _BatchNorm) -> bool:
+    """Whether evaluation mode makes it a factor and a shift per channel."""
+    return type(norm).forward in NORM_FORWARDS and norm.running_mean is not None
 
 
 def _layer_before(
