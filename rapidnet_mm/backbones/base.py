@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from mmengine.model import BaseModule
@@ -90,6 +90,26 @@ def check_stages(name: str, out_indices: Sequence[int], last_index: int, frozen:
             f'{name}: frozen_stages={frozen} must be -1 (nothing), 0 (stem) '
             f'or 1 to {last_index + 1} (stem and stages)'
         )
+
+
+def check_arch(name: str, arch: str, archs: Collection[str]) -> None:
+    """Whether a family has a variant of that name.
+
+    Raises:
+        UserError: it has not.
+    """
+    if arch not in archs:
+        raise UserError(f'{name} has no arch {arch!r}; choose one of {list(archs)}')
+
+
+def check_drop_path_rate(name: str, rate: float) -> None:
+    """Whether stochastic depth can have that rate.
+
+    Raises:
+        UserError: it cannot.
+    """
+    if not 0 <= rate < 1:
+        raise UserError(f'{name}: drop_path_rate={rate} must be in [0, 1)')
 
 
 class Backbone(PublishedWeights, Freezing, BaseModule):

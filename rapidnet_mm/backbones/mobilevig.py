@@ -8,8 +8,7 @@ from typing import NamedTuple
 from mmengine.registry import MODELS
 from torch import nn
 
-from ..errors import UserError
-from .base import Backbone
+from .base import Backbone, check_arch, check_drop_path_rate
 from .blocks import FeedForward, GraphMixer, InvertedResidual, Residual, downsample, stem
 from .layers import DEFAULT_NORM
 
@@ -73,10 +72,8 @@ class MobileViG(Backbone):
         with_cp: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ):
-        if arch not in ARCHS:
-            raise UserError(f'MobileViG has no arch {arch!r}; choose one of {sorted(ARCHS)}')
-        if not 0 <= drop_path_rate < 1:
-            raise UserError(f'MobileViG: drop_path_rate={drop_path_rate} must be in [0, 1)')
+        check_arch('MobileViG', arch, sorted(ARCHS))
+        check_drop_path_rate('MobileViG', drop_path_rate)
         table = ARCHS[arch]
         super().__init__(
             stem=stem(table.channels[0], norm_cfg),

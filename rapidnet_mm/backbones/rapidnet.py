@@ -9,7 +9,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from ..errors import UserError
-from .base import Backbone
+from .base import Backbone, check_arch, check_drop_path_rate
 from .blocks import FeedForward, GraphMixer, InvertedResidual, Residual, downsample, stem
 from .layers import DEFAULT_NORM, ConvNormAct, DeformableConv
 
@@ -246,10 +246,8 @@ class RapidNet(Backbone):
         with_cp: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ):
-        if arch not in ARCHS:
-            raise UserError(f'RapidNet has no arch {arch!r}; choose one of {sorted(ARCHS)}')
-        if not 0 <= drop_path_rate < 1:
-            raise UserError(f'RapidNet: drop_path_rate={drop_path_rate} must be in [0, 1)')
+        check_arch('RapidNet', arch, sorted(ARCHS))
+        check_drop_path_rate('RapidNet', drop_path_rate)
         table = ARCHS[arch]
         mixing = checked_mixing(mixer, branches, use_cpe, large_kernel_ffn)
         rates = published_drop_rates(table, drop_path_rate)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
 
 from ..errors import UserError
-from .base import Backbone
+from .base import Backbone, check_drop_path_rate
 from .layers import DEFAULT_NORM, ConvNormAct, DropPath, activation, build_norm, by_eight
 
 # The widths of the paper's tables.
@@ -151,9 +151,7 @@ class _ReXNet(Backbone):
         out_indices: Sequence[int],
         **common: object,
     ):
-        if not 0 <= drop_path_rate < 1:
-            name = type(self).__name__
-            raise UserError(f'{name}: drop_path_rate={drop_path_rate} must be in [0, 1)')
+        check_drop_path_rate(type(self).__name__, drop_path_rate)
         stem, channels, last = widths
         act = activation(act_cfg)
         blocks = [

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..checkpoints import is_fixed_value
-from ..errors import UserError
-from .base import Backbone
+from .base import Backbone, check_arch
 from .layers import DEFAULT_NORM, build_norm, by_eight
 
 Kernel = tuple[tuple[float, float, float], ...]  # the rows of a 3x3 kernel
@@ -363,8 +362,7 @@ class VGNet(Backbone):
         with_cp: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ):
-        if arch not in ARCHS:
-            raise UserError(f'VGNet has no arch {arch!r}; choose one of {list(ARCHS)}')
+        check_arch('VGNet', arch, ARCHS)
         table = ARCHS[arch]
         super().__init__(
             stem=ConvActNorm(3, table.size.stem, norm_cfg, kernel_size=3, stride=2),

@@ -9,9 +9,16 @@ from mmengine.registry import MODELS
 from mmpretrain.models.backbones import EfficientNet
 from torch import Tensor, nn
 
-from ..backbones.base import DEFAULT_INIT, STRIDES, Freezing, PublishedWeights, check_stages
+from ..backbones.base import (
+    DEFAULT_INIT,
+    STRIDES,
+    Freezing,
+    PublishedWeights,
+    check_arch,
+    check_drop_path_rate,
+    check_stages,
+)
 from ..backbones.layers import is_training_on, recomputed
-from ..errors import UserError
 
 ARCHS = ('b0', 'b1', 'b2')
 LAST_INDEX = 4
@@ -57,11 +64,9 @@ class TFEfficientNet(PublishedWeights, Freezing, EfficientNet):
         with_cp: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ):
-        if arch not in ARCHS:
-            raise UserError(f'TFEfficientNet has no arch {arch!r}; choose one of {list(ARCHS)}')
+        check_arch('TFEfficientNet', arch, ARCHS)
         check_stages('TFEfficientNet', tuple(out_indices), LAST_INDEX, frozen_stages)
-        if not 0 <= drop_path_rate < 1:
-            raise UserError(f'TFEfficientNet: drop_path_rate={drop_path_rate} must be in [0, 1)')
+        check_drop_path_rate('TFEfficientNet', drop_path_rate)
         super().__init__(
             arch=arch,
             drop_path_rate=drop_path_rate,
