@@ -26,8 +26,9 @@ from torch import Tensor, nn
 
 from .backbones.blocks import GRAPH_STEP, max_relative
 from .complexity import build_model, run_network
-from .engine import BUILD_ERRORS, keep_memory, named_config_errors, tune_for_cpu, unwrapped
+from .engine import BUILD_ERRORS, named_config_errors, tune_for_cpu, unwrapped
 from .errors import UserError
+from .memory import keep_memory
 from .reparam import to_inference
 
 MIB = 2**20

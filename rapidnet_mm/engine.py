@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib.util
 import os
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,12 +22,11 @@ from .checkpoints import WRAPPERS, dataset_meta, fill_model, weights_for
 from .datasets.checks import check_data, tell_other_classes
 from .errors import UserError
 from .hooks.checkpoint import latest_checkpoint
+from .memory import keep_memory
 from .options import merge_options
 from .outputs import writable_folder
 from .reading import read_checkpoint
 
-# Of glibc's mallopt: M_MMAP_MAX, M_TRIM_THRESHOLD and M_TOP_PAD (bytes).
-MALLOC_OPTIONS = {-4: 0, -1: 2**31 - 1, -2: 2**26}
 # How MM's classes say no to a value in a config.
 BUILD_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 
@@ -105,18 +102,6 @@ def tune_for_cpu(model: torch.nn.Module) -> None:
     if not torch.cuda.is_available():
         model.to(memory_format=torch.channels_last)
         keep_memory()
-
-
-def keep_memory() -> None:
-    """Have glibc keep what is freed, which it otherwise hands back to the kernel, block by block.
-
-    Training spends much of its time on getting the same blocks again. The process keeps what it
-    needed at its peak. Elsewhere nothing is changed.
-    """
-    mallopt = getattr(ctypes.CDLL(None), 'mallopt', None) if sys.platform == 'linux' else None
-    if mallopt is not None:
-        for option, value in MALLOC_OPTIONS.items():
-            mallopt(option, value)
 
 
 def is_first_process(launcher: str) -> bool:

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Callable
 from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-
-def _malloc_trim() -> Callable[[int], int] | None:
-    try:
-        return ctypes.CDLL(None).malloc_trim
-    except (AttributeError, OSError, TypeError):  # not Linux, or another C library
-        return None
+from ..memory import glibc
 
 
 @HOOKS.register_module()
@@ -30,7 +23,7 @@ class TrimMemoryHook(Hook):
 
     def __init__(self, interval: int = 1):
         self.interval = interval
-        self._trim = _malloc_trim()
+        self._trim = glibc('malloc_trim')
 
     def after_val_iter(self, runner: Any, batch_idx: int, *_: Any, **__: Any) -> None:  # noqa: ARG002
         """See the class."""
