@@ -110,9 +110,7 @@ class Inferencer:
         result = self._result(sample)
         rgb = mmcv.bgr2rgb(pixels)
         if isinstance(result, Classification):
-            colours = [self._palette[label] for label in result.labels]
-            legend = list(zip(result.legend(), colours, strict=True))
-            drawn = compose([Panel('image', rgb)], legend)
+            drawn = compose([Panel('image', rgb)], result.legend(self._palette))
         elif isinstance(result, Segmentation):
             panels = [
                 Panel('image', rgb),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
+
+if TYPE_CHECKING:
+    from .pictures import Colour
 
 TOP = 5  # classes that a classifier names
 
@@ -127,9 +130,12 @@ class Classification:
         """Names of the most likely classes, at most five, best first."""
         return [self.classes[label] for label in self.labels]
 
-    def legend(self) -> list[str]:
-        """Names and scores of the most likely classes, best first, for a picture."""
-        return [f'{self.classes[label]} {self.scores[label]:.2f}' for label in self.labels]
+    def legend(self, palette: Sequence[Colour]) -> list[tuple[str, Colour]]:
+        """Names with scores, and colours, of the most likely classes, best first, for a picture."""
+        return [
+            (f'{self.classes[label]} {self.scores[label]:.2f}', palette[label])
+            for label in self.labels
+        ]
 
     def to_dict(self, score_thr: float = 0.0) -> dict[str, Any]:  # noqa: ARG002  (all five count)
         """Plain values for json: the most likely classes, at most five, best first."""
