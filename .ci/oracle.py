@@ -169,7 +169,7 @@ def built(config: str) -> nn.Module:
 
 
 def maps_with(backbone: nn.Module, file: str, places: dict, image: torch.Tensor) -> dict:
-    inner = backbone.backbone if hasattr(backbone, 'taps') else backbone  # that of SSDLite
+    inner = backbone.inner_backbone()  # SSDLite's backbone is wrapped in another
     inner.init_cfg = dict(type='Pretrained', checkpoint=file)
     inner._is_init = False
     inner.init_weights()

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ..errors import UserError
+from .contract import WeightsContract, fixed_tensors, is_fixed_value
 from .read import read_checkpoint
 from .translate import Weights, to_ours
 
@@ -20,8 +20,6 @@ from .translate import Weights, to_ours
 # MMEngine's EMAHook saves the averaged ones as state_dict and the others as ema_state_dict.
 AVERAGED = ('state_dict_ema', 'model_ema')
 WRAPPERS = (*AVERAGED, 'state_dict', 'model', 'ema_state_dict')
-# Relative. Averaging rounds again and again, so single precision is not kept to the last bit.
-FIXED_TOLERANCE = 1e-5
 # Where a backbone may lie: at the top, in a model, or tapped in a model.
 PLACES = ('', 'backbone.', 'backbone.backbone.')
 
@@ -89,25 +87,6 @@ def cover(module: nn.Module, state: Mapping[str, Tensor]) -> Coverage:
     return Coverage(taken, missing, misshapen, [key for key in state if key not in own])
 
 
-def fixed_tensors(module: nn.Module) -> dict[str, Tensor]:
-    """What no training changes in a module, by name, as parts with ``fixed_tensors()`` tell."""
-    return {
-        f'{place}.{name}' if place else name: value
-        for place, part in module.named_modules()
-        if hasattr(part, 'fixed_tensors')
-        for name, value in part.fixed_tensors().items()
-    }
-
-
-def is_fixed_value(given: Tensor, exact: Tensor) -> bool:
-    """Whether a tensor of a file is the fixed one of a model, up to rounding in the file's type."""
-    if given.is_meta or given.shape != exact.shape:
-        return True  # nothing to compare; shapes are another matter
-    precision = torch.finfo(given.dtype).eps if given.is_floating_point() else 0.0
-    allowed = max(precision, FIXED_TOLERANCE) * exact.abs()
-    return bool(((given.cpu().double() - exact).abs() <= allowed).all())
-
-
 def fit(module: nn.Module, state: Mapping[str, Tensor]) -> Coverage:
     """Copy what fits of ``state`` into ``module``, and tell what did and what did not."""
     coverage = cover(module, state)
@@ -131,35 +110,25 @@ def summary(target: nn.Module, source: str, coverage: Coverage, weights: Weights
     return told
 
 
-def variant_of(module: nn.Module, state: Mapping[str, Tensor]) -> str | None:
-    """Which variant of ``module``'s family the state dict belongs to, such as ``arch='ti'``."""
-    shapes = {key: value.shape for key, value in state.items()}
-    for name, arguments in getattr(type(module), 'variants', {}).items():
-        with torch.device('meta'):
-            own = type(module)(**arguments).state_dict()
-        if all(shapes.get(k) == v.shape for k, v in own.items() if 'num_batches' not in k):
-            return name
-    return None
-
-
 def _refuse_other_variant(
     backbone: nn.Module, state: Mapping[str, Tensor], source: str, complete: bool
 ) -> None:
     """Name the variant that a file is of, if it is another, and what is not as it is fixed.
 
-    A family with ``variants_of`` tells from the state dict, also where tensors of another variant
-    would fit. For others every variant is built, so they are only asked where it matters.
+    Where shapes tell variants apart, a file that fits in whole is of the right one.
     """
     name = type(backbone).__name__
-    if hasattr(backbone, 'variants_of'):
-        found = [f'arch={arch!r}' for arch in backbone.variants_of(state)]
-        own = f'arch={backbone.arch!r}'
-    else:
-        found = [variant_of(backbone, state)] if not complete else []
-        own = variant_of(backbone, backbone.state_dict()) if any(found) else None
-    if any(found) and own not in found:
-        told, own = ' or '.join(found), own or 'another variant'
-        raise UserError(f'checkpoint {source} is a {name} {told}, but the config has {own}')
+    own = None
+    if isinstance(backbone, WeightsContract):
+        variants = []
+        if backbone.variants_share_shapes or not complete:
+            variants = backbone.variants_of(state)
+        own = backbone.own_variant() if variants or backbone.variants_share_shapes else None
+        if variants and own not in variants:
+            raise UserError(
+                f'checkpoint {source} is a {name} {" or ".join(variants)}, '
+                f'but the config has {own or "another variant"}'
+            )
     for key, exact in fixed_tensors(backbone).items():
         if key in state and not is_fixed_value(state[key], exact):
             raise UserError(
@@ -289,8 +258,8 @@ def check_fit(model: nn.Module, weights: Weights, source: str, require: str = ''
     coverage = cover(model, weights.state)
     if hasattr(model, 'backbone'):
         place, backbone = 'backbone', model.backbone
-        if hasattr(backbone, 'taps'):
-            place, backbone = 'backbone.backbone', backbone.backbone
+        if isinstance(backbone, WeightsContract):
+            place, backbone = f'backbone.{backbone.inner_prefix}', backbone.inner_backbone()
         inner = under(place, weights, backbone).state
         _refuse_other_variant(backbone, inner, source, coverage.complete)
         if surplus := _surplus(backbone, inner):
