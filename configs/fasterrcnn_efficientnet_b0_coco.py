@@ -5,9 +5,9 @@
 # The ImageNet weights are timm's Noisy Student file, as it is; another place: --cfg-options
 #     model.backbone.init_cfg.checkpoint=FILE
 _base_ = [
-    '_base_/fasterrcnn_fpn.py',
-    '_base_/coco_bbox_1200.py',
-    '_base_/schedule_1x.py',
+    '_base_/models/fasterrcnn_fpn.py',
+    '_base_/datasets/coco_bbox_1200.py',
+    '_base_/schedules/schedule_1x.py',
     '_base_/runtime.py',
 ]
 

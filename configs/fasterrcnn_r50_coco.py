@@ -3,9 +3,9 @@
 #     tools/dist_train.sh configs/fasterrcnn_r50_coco.py 8
 # Stem and first stage are frozen, and BatchNorm's statistics, as usual for this backbone.
 _base_ = [
-    '_base_/fasterrcnn_fpn.py',
-    '_base_/coco_bbox_1200.py',
-    '_base_/schedule_1x.py',
+    '_base_/models/fasterrcnn_fpn.py',
+    '_base_/datasets/coco_bbox_1200.py',
+    '_base_/schedules/schedule_1x.py',
     '_base_/runtime.py',
 ]
 

@@ -4,9 +4,9 @@
 #     tools/dist_train.sh configs/maskrcnn_r50_coco.py 8
 # Stem and first stage are frozen, and BatchNorm's statistics, as usual for this backbone.
 _base_ = [
-    '_base_/maskrcnn_fpn.py',
-    '_base_/coco_instance_1200.py',
-    '_base_/schedule_1x.py',
+    '_base_/models/maskrcnn_fpn.py',
+    '_base_/datasets/coco_instance_1200.py',
+    '_base_/schedules/schedule_1x.py',
     '_base_/runtime.py',
 ]
 

@@ -5,9 +5,9 @@
 # The ImageNet weights are the authors' file or timm's, as it is; another place: --cfg-options
 #     model.backbone.init_cfg.checkpoint=FILE
 _base_ = [
-    '_base_/maskrcnn_fpn.py',
-    '_base_/coco_instance_1200.py',
-    '_base_/schedule_1x.py',
+    '_base_/models/maskrcnn_fpn.py',
+    '_base_/datasets/coco_instance_1200.py',
+    '_base_/schedules/schedule_1x.py',
     '_base_/runtime.py',
 ]
 

@@ -3,9 +3,9 @@
 # ImageNet weights, as the recipe has them (published files go in as they are):
 #     --cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE
 _base_ = [
-    '_base_/maskrcnn_fpn.py',
-    '_base_/coco_instance.py',
-    '_base_/schedule_1x.py',
+    '_base_/models/maskrcnn_fpn.py',
+    '_base_/datasets/coco_instance.py',
+    '_base_/schedules/schedule_1x.py',
     '_base_/runtime.py',
 ]
 

@@ -2,7 +2,12 @@
 #     tools/dist_train.sh configs/semfpn_rexnet_100_ade20k.py 8
 # The ImageNet weights are the authors' file or timm's, as it is; another place: --cfg-options
 #     model.backbone.init_cfg.checkpoint=FILE
-_base_ = ['_base_/semfpn.py', '_base_/ade20k.py', '_base_/schedule_40k.py']
+_base_ = [
+    '_base_/models/semfpn.py',
+    '_base_/datasets/ade20k.py',
+    '_base_/schedules/schedule_40k.py',
+    '_base_/runtime.py',
+]
 
 model = dict(
     backbone=dict(

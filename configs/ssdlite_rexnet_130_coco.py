@@ -5,9 +5,10 @@
 # The ImageNet weights are the authors' file or timm's, as it is; another place: --cfg-options
 #     model.backbone.backbone.init_cfg.checkpoint=FILE
 _base_ = [
-    '_base_/ssdlite.py',
-    '_base_/coco_bbox_320.py',
-    '_base_/schedule_ssdlite.py',
+    '_base_/models/ssdlite.py',
+    '_base_/datasets/coco_bbox_320.py',
+    '_base_/schedules/schedule_ssdlite.py',
+    '_base_/runtime.py',
 ]
 
 maps = (1002, 1664)  # the expansion inside the first stride-32 block, the last convolution

@@ -6,9 +6,10 @@
 # The paper has no detector, and a network without expansions has none inside its first stride-32
 # block to read: the maps are its last ones at strides 16 and 32.
 _base_ = [
-    '_base_/ssdlite.py',
-    '_base_/coco_bbox_320.py',
-    '_base_/schedule_ssdlite.py',
+    '_base_/models/ssdlite.py',
+    '_base_/datasets/coco_bbox_320.py',
+    '_base_/schedules/schedule_ssdlite.py',
+    '_base_/runtime.py',
 ]
 
 maps = (256, 512)
