@@ -1,6 +1,6 @@
 # Mask R-CNN, RapidNet-S, COCO 2017, 1x (12 epochs, 8 GPUs x 2 images).
 #     tools/dist_train.sh configs/maskrcnn_rapidnet_s_coco.py 8
-# ImageNet weights, as the recipe has them (published files go in as they are):
+# ImageNet weights, as the recipe has them (published files work unchanged):
 #     --cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE
 _base_ = [
     '_base_/models/maskrcnn_fpn.py',

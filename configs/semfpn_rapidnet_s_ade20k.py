@@ -1,6 +1,6 @@
 # Semantic FPN, RapidNet-S, ADE20K, 40 000 iterations (8 GPUs x 4 images).
 #     tools/dist_train.sh configs/semfpn_rapidnet_s_ade20k.py 8
-# ImageNet weights, as the recipe has them (published files go in as they are):
+# ImageNet weights, as the recipe has them (published files work unchanged):
 #     --cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE
 _base_ = [
     '_base_/models/semfpn.py',

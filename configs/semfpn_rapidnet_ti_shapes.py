@@ -16,7 +16,7 @@ model = dict(
     neck=dict(in_channels=[32, 64, 112, 224]),
     decode_head=dict(
         num_classes=7,
-        # Sky and ground are nearly all of the pixels, and learned at once.
+        # Sky and ground are nearly all of the pixels, and easy: they count less.
         loss_decode=dict(
             type='WeightedCrossEntropy', class_weight=[0.2, 0.2, 1.0, 1.0, 1.0, 1.0, 1.0]
         ),

@@ -2,7 +2,7 @@
 # Published AP / AP50 / AP75: 26.4 / 43.4 / 26.6 (Table A3). The paper's
 # schedule is not published; the one here is the same for all backbones, see schedule_ssdlite.py.
 #     tools/dist_train.sh configs/ssdlite_efficientnet_b2_coco.py 8
-# The ImageNet weights are timm's Noisy Student file, as it is; another place: --cfg-options
+# The ImageNet weights are timm's Noisy Student file, unchanged; for another place: --cfg-options
 #     model.backbone.backbone.init_cfg.checkpoint=FILE
 _base_ = [
     '_base_/models/ssdlite.py',

@@ -1,6 +1,6 @@
 # SSDLite, ReXNet (plain), COCO 2017, 320x320, from scratch: there are no published weights, so it
-# has the schedule of the other _scratch configs. A network without expansions: the maps are its
-# last blocks at strides 16 and 32.
+# has the schedule of the other _scratch configs. This network has no expansions, so the
+# maps are its last blocks at strides 16 and 32.
 #     tools/dist_train.sh configs/ssdlite_rexnet_plain_coco.py 8
 _base_ = [
     '_base_/models/ssdlite.py',
