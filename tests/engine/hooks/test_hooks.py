@@ -21,7 +21,6 @@ from rapidnet_mm.engine.hooks import (
 from rapidnet_mm.engine.hooks.checkpoint import latest_checkpoint
 from rapidnet_mm.files import write_atomically
 
-
 WRITER = """
 import sys
 from rapidnet_mm.files import write_atomically
