@@ -75,6 +75,7 @@ setup(
         'numpy',
         'pycocotools>=2.0.7',
         'faster-coco-eval>=1.6',
+        'filelock',
         'matplotlib',
         'rich',
         'safetensors>=0.4.3',

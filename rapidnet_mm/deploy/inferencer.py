@@ -24,7 +24,8 @@ from ..display.results import Classification, Detections, Segmentation
 from ..engine.config import load_config
 from ..engine.options import merge_options
 from ..errors import UserError
-from ..weights.load import dataset_meta, fill_model
+from ..weights.content import dataset_meta
+from ..weights.load import fill_model, weights_for
 from ..weights.read import read_checkpoint
 
 _COUNTER = itertools.count()
@@ -68,7 +69,7 @@ class Inferencer:
         init_default_scope(cfg.get('default_scope', 'mmdet'))
         content = read_checkpoint(checkpoint)
         self.model = MODELS.build(cfg.model)
-        fill_model(self.model, content, str(checkpoint))
+        fill_model(self.model, weights_for(self.model, content, str(checkpoint)), str(checkpoint))
         self.model.to(place).eval()
         dataset = cfg.test_dataloader.dataset
         meta = dataset_meta(content) or {'classes': class_names(dataset)}

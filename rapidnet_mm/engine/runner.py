@@ -15,7 +15,8 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from ..data.checks.config import check_data, tell_other_classes
 from ..errors import UserError
 from ..files import writable_folder
-from ..weights.load import WRAPPERS, dataset_meta, fill_model, weights_for
+from ..weights.content import WRAPPERS, dataset_meta
+from ..weights.load import fill_model, weights_for
 from ..weights.read import read_checkpoint
 from .config import config_fault, named_config_errors
 from .cpu import tune_for_cpu

@@ -7,7 +7,7 @@ from torch import nn
 from rapidnet_mm.backbones import TappedBackbone, VGNet
 from rapidnet_mm.deploy.fuse import Bounded, Folded, to_inference
 from rapidnet_mm.deploy.onednn import PackedConv2d
-from rapidnet_mm.weights.load import fixed_tensors
+from rapidnet_mm.weights.contract import fixed_tensors
 from tests.deploy.test_fuse import IMAGE, TOLERANCES, assert_same, norms, outputs, trained
 
 

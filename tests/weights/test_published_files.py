@@ -14,8 +14,10 @@ from rapidnet_mm.backbones import MobileViG, ReXNet, ReXNetLite, VGNet
 from rapidnet_mm.backbones.rapidnet import RapidNet
 from rapidnet_mm.engine import config as engine_config
 from rapidnet_mm.engine.runner import build_runner
-from rapidnet_mm.weights.load import cover, fill_model, load_pretrained, to_ours, weights_for
+from rapidnet_mm.weights.load import coverage_of, load_pretrained, weights_for
 from rapidnet_mm.weights.names import NAME_TABLES, RAPIDNET
+from rapidnet_mm.weights.translate import to_ours
+from tests.checkpoints import fill_from
 from tests.engine.test_runner import CONFIG, shapes_config
 from tests.messages import assert_says, refusal
 from tests.training import random_statistics
@@ -169,7 +171,7 @@ def test_detectors_of_the_other_families_are_covered_in_whole(config, table):
         inner = key.removeprefix('backbone.')
         name = NAME_TABLES[table].to_published(inner)
         state[key if inner == key else f'backbone.{name}'] = value
-    coverage = cover(model, weights_for(model, {'state_dict': state}, 'file').state)
+    coverage = coverage_of(model, weights_for(model, {'state_dict': state}, 'file').state)
     assert coverage.complete
     assert not coverage.unused
 
@@ -206,14 +208,14 @@ def test_a_tapped_backbone_takes_whole_detectors_and_classifiers():
     init_default_scope(cfg.default_scope)
     source, target = (MODELS.build(cfg.model) for _ in range(2))
     random_statistics(source)
-    assert fill_model(target, {'state_dict': source.state_dict()}, 'file').complete
+    assert fill_from(target, {'state_dict': source.state_dict()}, 'file').complete
     classifier = {
         NAME_TABLES['ReXNet'].to_published(key.removeprefix('backbone.backbone.')): value
         for key, value in source.state_dict().items()
         if key.startswith('backbone.')
     }
     other = MODELS.build(cfg.model)
-    coverage = fill_model(other, classifier, 'file', require='backbone.')
+    coverage = fill_from(other, classifier, require='backbone.')
     assert not [key for key in coverage.missing if key.startswith('backbone')]
     assert other.backbone.backbone.stem[0].conv.weight.equal(
         source.backbone.backbone.stem[0].conv.weight
