@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
+from mmengine.utils import import_modules_from_strings
 from safetensors.torch import save_file
 
 from rapidnet_mm import Inferencer, models
@@ -131,6 +132,7 @@ def whole(request, tmp_path_factory):
     """Config, our file and the published file of a whole model with the same random weights."""
     folder = tmp_path_factory.mktemp('whole')
     cfg = engine_config.load_config(request.param)
+    import_modules_from_strings(**cfg.custom_imports)
     init_default_scope(cfg.default_scope)
     model = random_statistics(MODELS.build(cfg.model))
     torch.save({'state_dict': model.state_dict()}, folder / 'ours.pth')

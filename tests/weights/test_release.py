@@ -95,7 +95,7 @@ def test_publishing_twice_gives_the_same_file(published, cfg, trained, tmp_path)
     assert again.name == published[0].name
     assert_says(card.read_text(), 'Not measured.')
     release(cfg, trained, tmp_path, METRICS)
-    line = refusal(publish, cfg, CONFIG, trained, tmp_path)
+    line = refusal(release, cfg, trained, tmp_path)
     assert_says(line, card, 'has metrics, which would be lost', '--metrics')
     assert_says(card.read_text(), '0.4124')
 
@@ -173,7 +173,7 @@ def test_weights_that_others_averaged_are_what_is_published(wrapper, cfg, model,
 
 def test_what_does_not_fill_the_model_is_not_published(cfg, tmp_path):
     torch.save(RapidNet('ti').state_dict(), tmp_path / 'backbone.pth')
-    line = refusal(publish, cfg, CONFIG, str(tmp_path / 'backbone.pth'), tmp_path / 'out')
+    line = refusal(release, cfg, str(tmp_path / 'backbone.pth'), tmp_path / 'out')
     assert_says(line, 'backbone.pth', 'missing (neck.', 'another model')
     assert not (tmp_path / 'out').exists()
 
