@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rapidnet_mm.data.checks.config import check_data
+from rapidnet_mm.data.checks.check_config import check_data
 from rapidnet_mm.engine import config as engine_config
 
 REPOSITORY = Path(__file__).parents[1]

@@ -17,7 +17,7 @@ from mmengine.dataset import Compose
 from mmengine.registry import MODELS, VISUALIZERS, init_default_scope
 from mmengine.utils import import_modules_from_strings
 
-from ..data.checks.config import class_names
+from ..data.checks.check_config import class_names
 from ..display.drawing import Panel, compose, legend_of, paint, palette_of
 from ..display.images import read_image, write_image
 from ..display.results import Classification, Detections, Segmentation

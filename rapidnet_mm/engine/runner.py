@@ -12,7 +12,7 @@ from mmengine.logging import print_log
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
-from ..data.checks.config import check_data, tell_other_classes
+from ..data.checks.check_config import check_data, warn_of_other_classes
 from ..errors import UserError
 from ..files import writable_folder
 from ..weights.content import WRAPPERS, dataset_meta
@@ -173,7 +173,7 @@ class CheckedRunner(Runner):
             )
         if self._train_dataloader is None:
             trained = (dataset_meta(content) or {}).get('classes')
-            tell_other_classes(trained, self.test_dataloader.dataset, filename)
+            warn_of_other_classes(trained, self.test_dataloader.dataset, filename)
         model = unwrapped(self.model)
         weights = weights_for(model, content, filename)
         # Hooks, such as the one that averages weights, know no wrapper but this.
