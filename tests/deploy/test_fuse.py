@@ -14,7 +14,7 @@ from torch.nn.utils import parametrizations
 from torch.utils._pytree import tree_leaves
 
 import rapidnet_mm.models  # noqa: F401  registers
-from rapidnet_mm.analysis import complexity
+from rapidnet_mm.analysis.network import run_network
 from rapidnet_mm.backbones import ReXNet, TappedBackbone
 from rapidnet_mm.backbones.layers import ConvNormAct, DeformableConv
 from rapidnet_mm.backbones.rapidnet import RapidNet
@@ -52,7 +52,7 @@ def trained(model, dtype=torch.float32):
 def outputs(model, image=IMAGE):
     """All that a backbone, or a whole model without post-processing, computes."""
     with torch.no_grad():
-        found, _ = complexity.run_network(model, image.to(next(model.parameters()).dtype))
+        found, _ = run_network(model, image.to(next(model.parameters()).dtype))
     return tree_leaves(found)
 
 
@@ -92,7 +92,7 @@ def test_a_whole_model_gives_the_same_outputs(config, counts):
     cfg.model.test_cfg.update(
         {k: {**v, 'max_per_img': 3} for k, v in cfg.model.test_cfg.items() if k in ('rpn', 'rcnn')}
     )
-    model = trained(complexity.build_model(cfg, device='cpu'), torch.float64)
+    model = trained(engine_config.build_model(cfg, device='cpu'), torch.float64)
     image = IMAGE[:, :, :64]
     expected = outputs(model, image)
     fused = to_inference(model)
