@@ -18,7 +18,8 @@ from rapidnet_mm.analysis.network import run_network
 from rapidnet_mm.backbones import ReXNet, TappedBackbone
 from rapidnet_mm.backbones.layers import ConvNormAct, DeformableConv
 from rapidnet_mm.backbones.rapidnet import RapidNet
-from rapidnet_mm.deploy.fuse import Folded, to_inference
+from rapidnet_mm.deploy.fuse import to_inference
+from rapidnet_mm.deploy.fuse_layers import Folded
 from rapidnet_mm.engine import config as engine_config
 from tests.backbones.test_contract import FAMILIES, all_families, build
 from tests.backbones.test_rapidnet_ablations import VARIANTS
@@ -339,7 +340,7 @@ UNUSUAL = {
     'layers in lists': (Listed, 2, None),
     'linear': (lambda: Single(nn.Flatten(), nn.Linear(3 * 65 * 96, 4), nn.BatchNorm1d(4)), 1, None),
     'output used twice': (Twice, 0, 'not alone behind a convolution'),
-    'control flow': (Dynamic, 0, 'Dynamic cannot be followed'),
+    'control flow': (Dynamic, 0, 'Dynamic cannot be traced'),
     'before its convolution': (
         lambda: Single(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 3)), 0, 'not alone behind'
     ),
