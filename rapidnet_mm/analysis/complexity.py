@@ -233,7 +233,9 @@ def _summary(
         shape=shape,
         modules=modules,
         parts=parts,
-        unused=[p for p in parts if meter.flops.keys().isdisjoint(model.get_submodule(p).modules())],
+        unused=[
+            p for p in parts if meter.flops.keys().isdisjoint(model.get_submodule(p).modules())
+        ],
         maps=_maps(model, meter),
         regions=regions,
     )

@@ -30,10 +30,10 @@ PICTURE = 'docs/images/model_zoo.png'
 KINDS = ('published', 'measured')  # what a result's Source may be
 INTRODUCTION = """# Model zoo
 
-`rapidnet zoo` writes this page from the metafiles in `configs/`; do not edit it. *Published* is what
-the papers print, *ours* is what we count: parameters, and FLOPs of one image without normalisation
-and activations. FLOPs here are multiply-adds, as in the papers. Accuracies are published, not
-measured with these configs, unless a column says *measured*.
+`rapidnet zoo` writes this page from the metafiles in `configs/`; do not edit it. *Published* is
+what the papers print, *ours* is what we count: parameters, and FLOPs of one image without
+normalisation and activations. FLOPs here are multiply-adds, as in the papers. Accuracies are
+published, not measured with these configs, unless a column says *measured*.
 """
 
 
@@ -240,9 +240,7 @@ def _linked(entry: Entry) -> str:
 
 def _counts(entries: Iterable[Entry]) -> dict[str, list[str]]:
     columns: dict[str, list[str]] = {
-        f'{what}, {side}': []
-        for what in ('parameters', 'FLOPs')
-        for side in ('published', 'ours')
+        f'{what}, {side}': [] for what in ('parameters', 'FLOPs') for side in ('published', 'ours')
     }
     for entry in entries:
         row = entry.row

@@ -76,7 +76,9 @@ def compose(panels: Sequence[Panel], legend: Sequence[tuple[str, Colour]]) -> np
     entry_widths = [round(font.getlength(name)) + 3 * line for name, _ in legend]
     total_width = max([len(panels) * width + (len(panels) - 1) * GAP, *entry_widths])
     places, rows = _flow(entry_widths, total_width)
-    canvas = Image.new('RGB', (total_width, line + height + rows * line + (GAP if rows else 0)), 'white')
+    canvas = Image.new(
+        'RGB', (total_width, line + height + rows * line + (GAP if rows else 0)), 'white'
+    )
     draw = ImageDraw.Draw(canvas)
     for index, panel in enumerate(panels):
         left = index * (width + GAP)

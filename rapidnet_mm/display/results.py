@@ -86,7 +86,7 @@ class Segmentation:
         return [entry['name'] for entry in self.to_dict()['classes']]
 
     def to_dict(self, score_thr: float = 0.0) -> dict[str, Any]:  # noqa: ARG002  (has no scores)
-        """Return plain values for json: the classes that occur, the largest first, and their share."""
+        """Return plain values for json: the classes that occur and their shares, largest first."""
         values, counts = np.unique(self.labels, return_counts=True)
         shares = [
             {

@@ -22,9 +22,10 @@ from mmengine.runner import checkpoint as mmengine_checkpoint
 from safetensors.torch import load_file
 
 from ..errors import UserError
-from ..installation import FORCE_SAFE
 from .download import downloaded, sha256_of
 
+# With it torch refuses to unpickle objects; installation.forbid_unpickling sets it.
+FORCE_SAFE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
 METADATA = 'rapidnet_mm'  # of our safetensors files: json of what torch.save files keep as 'meta'
 # By what MMEngine finds a loader; the last stands for files.
 PREFIXES = (

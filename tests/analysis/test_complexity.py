@@ -154,7 +154,9 @@ def test_regions_are_what_the_config_lets_through(mask_rcnn):
     full, less = (measure(build_model(c), (64, 64)) for c in (mask_rcnn, cfg))
     head = 'roi_head.bbox_head'
     assert 10 * less.modules[head].flops == 3 * full.modules[head].flops
-    assert full.total.flops - less.total.flops == full.modules[head].flops - less.modules[head].flops
+    assert (
+        full.total.flops - less.total.flops == full.modules[head].flops - less.modules[head].flops
+    )
 
 
 def test_a_one_stage_detector_counts_as_by_the_formula():
@@ -213,7 +215,7 @@ def test_what_is_published_is_what_we_build_and_what_the_zoo_says(row, models):
     for entry in entries:
         key = 'Learnable Parameters' if row.learnable else 'Parameters'
         counts = entry.counts.get(key), entry.counts.get('FLOPs')
-        assert counts == (result.params.ours, result.flops.ours), f'{entry}: run tools/model_zoo.py'
+        assert counts == (result.params.ours, result.flops.ours), f'{entry}: run rapidnet zoo'
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from rapidnet_mm.analysis import zoo, zoo_picture
 from rapidnet_mm.analysis.papers import ROWS
 
 REPOSITORY = Path(__file__).parents[2]
-RUN = 'run tools/model_zoo.py'
+RUN = 'run rapidnet zoo'
 LEAVES = sorted(
     p.relative_to(REPOSITORY).as_posix()
     for p in (REPOSITORY / 'configs').rglob('*.py')
