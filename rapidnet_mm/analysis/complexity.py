@@ -1,7 +1,7 @@
 """What a model costs: parameters, FLOPs, and the shapes of its feature maps.
 
-FLOPs here are multiply-adds, as in the papers, which also call them MACs or MAdds. PyTorch's counter
-counts a multiply-add as two. On the meta device counting takes no memory and little time.
+FLOPs here are multiply-adds, as in the papers, which also call them MACs or MAdds. PyTorch's
+counter counts a multiply-add as two. On the meta device counting takes no memory and little time.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ class _Meter:
         return self.counter.get_total_flops() // PER_MULTIPLY_ADD
 
     def of(self, module: nn.Module) -> int:
-        """Return the FLOPs of a module; a container that is never called has those of its modules."""
+        """Return the FLOPs of a module; a container that is never called has those in it."""
         if module in self.flops:
             return self.flops[module]
         return sum(self.of(child) for child in module.children())

@@ -59,11 +59,12 @@ def find_config(text: str | Path) -> Path:
     if Path(text).is_file():
         return Path(text)
     folder = config_folder()
-    paths = (path.relative_to(folder) for path in folder.rglob('*.py'))
-    names = {p.with_suffix('').as_posix(): p for p in paths if p.parts[0] != '_base_'}
+    leaves = [p for p in folder.rglob('*.py') if p.relative_to(folder).parts[0] != '_base_']
+    names = {p.stem: p for p in leaves}
+    names |= {p.relative_to(folder).with_suffix('').as_posix(): p for p in leaves}
     name = Path(text).as_posix().removeprefix('configs/').removesuffix('.py')
     if name in names:
-        return folder / names[name]
+        return names[name]
     nearest = difflib.get_close_matches(name.rpartition('/')[2], names, n=1)
     advice = f'; the nearest of ours is {nearest[0]}' if nearest else ''
     raise UserError(f'config {text} does not exist{advice}')
