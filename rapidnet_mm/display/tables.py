@@ -18,9 +18,9 @@ def text_table(header: Sequence[str], rows: Iterable[Sequence[object]], title: s
         >>> print(text_table(['part', 'FLOPs (G)'], [('backbone', 3.22)]))
         +----------+-----------+
         | part     | FLOPs (G) |
-        |----------+-----------|
+        +----------+-----------+
         | backbone |    3.2200 |
-        +----------------------+
+        +----------+-----------+
     """
     table = Table(title=title or None, title_justify='left', box=box.ASCII2)
     for index, name in enumerate(header):
