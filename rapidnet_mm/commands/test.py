@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Measure."""
-    from ..analysis.speed import InferenceForm
+    from ..analysis.speed.inference_form import InferenceForm
     from ..engine import config, runner
     from ..engine.options import parse_options
     from ..files import writable_file, write_metrics

@@ -22,9 +22,10 @@ from mmengine.runner import checkpoint as mmengine_checkpoint
 from safetensors.torch import load_file
 
 from ..errors import UserError
-from ..installation import FORCE_SAFE
 from .download import downloaded, sha256_of
 
+# With it torch refuses to unpickle objects; installation.forbid_unpickling sets it.
+FORCE_SAFE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
 # The entry of our safetensors files that holds, as JSON, what torch.save files keep as 'meta'.
 METADATA = 'rapidnet_mm'
 # MMEngine finds a loader by these. The last stands for files.

@@ -149,7 +149,7 @@ def test_offsets_move_the_samples():
 def test_a_deformable_kernel_counts_as_its_convolution_and_that_of_its_offsets(device):
     conv = DeformableConv(4, 6, 3).to(device)
     found = measure(nn.Sequential(nn.Conv2d(3, 4, 1).to(device), conv), (5, 7))
-    assert found.modules['1'].macs == 5 * 7 * 9 * 4 * (6 + 18)
+    assert found.modules['1'].flops == 5 * 7 * 9 * 4 * (6 + 18)
     assert found.modules['1'].params == 9 * 4 * (6 + 18) + 6 + 18
 
 
