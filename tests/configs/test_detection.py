@@ -187,6 +187,7 @@ def test_ssdlite_starts_from_imagenet_weights_unless_it_is_from_scratch(path):
 def test_a_scratch_config_differs_from_its_sibling_in_weights_and_iterations_only(path):
     sibling = path.with_name(path.name.replace('_scratch', ''))
     ours, theirs = load(path), load(sibling)
+    assert ours.model.backbone.backbone.pop('init_cfg') is None
     del theirs.model.backbone.backbone.init_cfg
     assert ours.model == theirs.model
     for cfg in (ours, theirs):

@@ -236,3 +236,26 @@ def test_pickles_without_torch_are_refused(tmp_path):
     path.write_bytes(pickle.dumps({'a': 1}, protocol=4))
     with pytest.raises(UserError):
         read_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ('extra', 'accepted'),
+    [
+        ('stages.3.5.ffn.branch.expand.conv.weight', False),
+        ('stages.0.9.mixer.scale', False),
+        ('stem.2.conv.weight', False),
+        ('stages.3.4.num_batches_tracked', True),  # a counter, as other tools leave
+        ('stages.7.0.conv.weight', True),  # a whole stage that this backbone does without
+    ],
+)
+def test_layers_that_the_backbone_lacks_are_refused(extra, accepted, tmp_path):
+    model = RapidNet('ti')
+    torch.save({**model.state_dict(), extra: torch.zeros(3)}, path := str(tmp_path / 'x.pth'))
+    if accepted:
+        assert load_pretrained(model, path).complete
+        return
+    with pytest.raises(UserError) as error:
+        load_pretrained(model, path)
+    assert extra in str(error.value)
+    assert path in str(error.value)
+    assert load_pretrained(model, path, allow_partial=True).complete
