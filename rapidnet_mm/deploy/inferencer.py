@@ -22,6 +22,7 @@ from ..display.drawing import Panel, compose, legend_of, paint, palette_of
 from ..display.images import read_image, write_image
 from ..display.results import Classification, Detections, Segmentation
 from ..engine.config import load_config
+from ..engine.device import default_device
 from ..engine.options import merge_options
 from ..errors import UserError
 from ..weights.load import dataset_meta, fill_model
@@ -41,7 +42,7 @@ class Inferencer:
     Args:
         config: path of a config file, or a config.
         checkpoint: path of a checkpoint of that model.
-        device: 'cuda', 'cuda:1', 'cpu', ...; default a GPU if there is one.
+        device: 'cuda', 'cuda:1', 'mps', 'cpu', ...; default a GPU if there is one.
         cfg_options: overrides, as ``--cfg-options``.
 
     Raises:
@@ -157,7 +158,7 @@ class Inferencer:
 
 
 def _device(name: str | None) -> torch.device:
-    name = name or ('cuda' if torch.cuda.is_available() else 'cpu')
+    name = name or default_device()
     try:
         device = torch.device(name)
         torch.empty(1, device=device).cpu()
