@@ -37,8 +37,9 @@ LIBRARIES = (
 # What passes a message on. Whoever calls it speaks.
 MESSENGERS = (__name__, 'logging', 'mmengine.logging.logger')
 # Hooks report progress and checkpoints, metrics print tables.
-HEARD = re.compile(r'\.(hooks|evaluation|evaluator)\b')
-# What they say besides stands in the summary at the start and at the end.
+HEARD_MODULES = re.compile(r'\.(hooks|evaluation|evaluator)\b')
+HEARD = ('LR is set based on batch size',)
+# Hooks say this, too, but it stands in the summaries at the start and at the end.
 NOT_HEARD = ('Exp name:', 'Checkpoints will be saved', 'The previous best checkpoint')
 
 # Of LoggerHook's line: 'Epoch(train) [1][30/96]  lr: 1e-3  eta: 0:01:00  loss: 9.4  ...'.
@@ -170,7 +171,9 @@ def _is_heard(record: logging.LogRecord) -> bool:
     text = record.getMessage()
     if record.levelno == logging.WARNING:
         return 'deprecated' not in text  # the libraries speak to each other
-    return bool(HEARD.search(speaker)) and not text.startswith(NOT_HEARD)
+    if HEARD_MODULES.search(speaker):
+        return not text.startswith(NOT_HEARD)
+    return text.startswith(HEARD)
 
 
 def _is_library(module: str) -> bool:
