@@ -103,6 +103,7 @@ def stage(capsys, tmp_path):
         ('mmengine.optim.optimizer', logging.INFO, 'paramwise_options -- a.lr=1', False),
         ('mmengine.fileio', logging.WARNING, '"FileClient" will be deprecated', False),
         ('mmengine.fileio', logging.WARNING, 'the file is odd', True),
+        ('mmengine.registry.registry', logging.WARNING, 'Failed to search', False),
         ('mmengine.runner.runner', logging.ERROR, 'deprecated and broken', True),
         ('mmengine.hooks.early_stopping_hook', logging.INFO, 'training is stopped', True),
         ('mmengine.hooks.logger_hook', logging.INFO, 'Exp name: x', False),
