@@ -22,6 +22,7 @@ from ..display.drawing import Panel, compose, legend_of, paint, palette_of
 from ..display.images import read_image, write_image
 from ..display.results import Classification, Detections, Segmentation
 from ..engine.config import load_config
+from ..engine.device import default_device
 from ..engine.options import merge_options
 from ..errors import UserError
 from ..weights.content import dataset_meta
@@ -43,7 +44,7 @@ class Inferencer:
     Args:
         config: path of a config file, name of one of our configs, or a config.
         checkpoint: path of a checkpoint of that model.
-        device: 'cuda', 'cuda:1', 'cpu', ...; by default a GPU if there is one.
+        device: 'cuda', 'cuda:1', 'mps', 'cpu', ...; by default a GPU if there is one.
         cfg_options: changes of the config, as ``--cfg-options``.
 
     Raises:
@@ -159,7 +160,7 @@ class Inferencer:
 
 
 def _device(name: str | None) -> torch.device:
-    name = name or ('cuda' if torch.cuda.is_available() else 'cpu')
+    name = name or default_device()
     try:
         device = torch.device(name)
         torch.empty(1, device=device).cpu()
