@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _test(args: argparse.Namespace) -> None:
-    from ..analysis.speed import InferenceForm
+    from ..analysis.speed.inference_form import InferenceForm
     from ..engine import config, runner
     from ..engine.options import parse_options
     from ..files import writable_file, write_metrics

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib.util
 import warnings
 from collections.abc import Iterator, Mapping
@@ -49,6 +50,26 @@ def config_file(name: str) -> str:
     return str(path)
 
 
+def find_config(text: str | Path) -> Path:
+    """Return the file of a config: a path, or the name of one of ours, with or without ``.py``.
+
+    Raises:
+        UserError: there is no such file and no such name; the nearest name of ours is given.
+    """
+    if Path(text).is_file():
+        return Path(text)
+    folder = config_folder()
+    leaves = [p for p in folder.rglob('*.py') if p.relative_to(folder).parts[0] != '_base_']
+    names = {p.stem: p for p in leaves}
+    names |= {p.relative_to(folder).with_suffix('').as_posix(): p for p in leaves}
+    name = Path(text).as_posix().removeprefix('configs/').removesuffix('.py')
+    if name in names:
+        return names[name]
+    nearest = difflib.get_close_matches(name.rpartition('/')[2], names, n=1)
+    advice = f'; the nearest of ours is {nearest[0]}' if nearest else ''
+    raise UserError(f'config {text} does not exist{advice}')
+
+
 def load_config(
     path: str | Path,
     options: Mapping[str, Any] | None = None,
@@ -62,9 +83,7 @@ def load_config(
     Raises:
         UserError: the file is missing or is not a config, or an option does not exist.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f'config {path} does not exist')
+    path = find_config(path)
     try:
         cfg = Config.fromfile(path)
     except Exception as error:  # a config is Python, and may fail in any way

@@ -12,10 +12,11 @@ from mmengine.logging import MMLogger, print_log
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
-from ..data.checks.config import check_data, tell_other_classes
+from ..data.checks.check_config import check_data, warn_of_other_classes
 from ..errors import UserError
 from ..files import writable_folder
-from ..weights.load import WRAPPERS, dataset_meta, fill_model, weights_for
+from ..weights.content import WRAPPERS, dataset_meta
+from ..weights.load import fill_model, weights_for
 from ..weights.read import read_checkpoint
 from .config import config_fault, named_config_errors
 from .console import dress
@@ -187,7 +188,7 @@ class CheckedRunner(Runner):
             )
         if self._train_dataloader is None:
             trained = (dataset_meta(content) or {}).get('classes')
-            tell_other_classes(trained, self.test_dataloader.dataset, filename)
+            warn_of_other_classes(trained, self.test_dataloader.dataset, filename)
         model = unwrapped(self.model)
         weights = weights_for(model, content, filename)
         # MMEngine's hooks find the model's weights under one name, whatever the file calls them.
