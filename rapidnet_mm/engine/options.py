@@ -135,7 +135,7 @@ def _arguments(cfg: Config, node: Mapping, path: list[str]) -> set[str] | None:
         if target is None or cls is object:
             continue
         parameters = inspect.signature(target).parameters.values()
-        names |= {p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
+        names |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break  # takes no more than this, so the parents' arguments do not reach it
     else:
