@@ -136,7 +136,7 @@ def _arguments(cfg: Config, node: Mapping, path: list[str]) -> set[str] | None:
         if function is None or cls is object:
             continue
         parameters = inspect.signature(function).parameters.values()
-        names |= {p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
+        names |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break  # there is no **kwargs that would pass more arguments on to the parent
     else:
