@@ -88,6 +88,7 @@ setup(
         'numpy',
         'pycocotools>=2.0.7',
         'faster-coco-eval>=1.6',
+        'filelock',
         'matplotlib',
         'rich',
         'safetensors>=0.4.3',
@@ -96,6 +97,7 @@ setup(
         'mm': MAINTAINED,
         'openmmlab': ORIGINAL,
         'tensorboard': ['tensorboard'],
+        'mutants': ['mutmut>=3.8,<4'],  # make mutants; Python 3.11 or newer
         'test': ['pytest>=8', 'pytest-xdist>=3.6', 'ruff>=0.9', 'timm>=1.0.9'],
     },
 )

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -42,10 +45,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_verbose(parser: argparse.ArgumentParser) -> None:
+    """Add ``--verbose``."""
+    parser.add_argument(
+        '--verbose', action='store_true', help='show all that libraries print, log and warn about'
+    )
+
+
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that train and test share."""
     parser.add_argument('config', help='config file')
     parser.add_argument('--work-dir', help='where results go (default: work_dirs/CONFIG_NAME)')
+    add_verbose(parser)
     add_options(parser)
     parser.add_argument(
         '--launcher',
@@ -72,6 +83,14 @@ def add_speed_arguments(
     )
     parser.add_argument('--steps', type=positive, default=steps, help=f'timed (default: {steps})')
     parser.add_argument('--threads', type=positive, help="PyTorch's threads")
+
+
+def program() -> list[str]:
+    """Return how this package's commands are called from the shell of this process."""
+    installed = shutil.which('rapidnet')
+    if installed and Path(installed).parent == Path(sys.executable).parent:
+        return ['rapidnet']
+    return [sys.executable, '-m', __package__.partition('.')[0]]
 
 
 def score(text: str) -> float:

@@ -17,14 +17,16 @@ from mmengine.dataset import Compose
 from mmengine.registry import MODELS, VISUALIZERS, init_default_scope
 from mmengine.utils import import_modules_from_strings
 
-from ..data.checks.config import class_names
+from ..data.checks.check_config import class_names
 from ..display.drawing import Panel, compose, legend_of, paint, palette_of
 from ..display.images import read_image, write_image
 from ..display.results import Classification, Detections, Segmentation
 from ..engine.config import load_config
+from ..engine.device import default_device
 from ..engine.options import merge_options
 from ..errors import UserError
-from ..weights.load import dataset_meta, fill_model
+from ..weights.content import dataset_meta
+from ..weights.load import fill_model, weights_for
 from ..weights.read import read_checkpoint
 
 _COUNTER = itertools.count()
@@ -42,7 +44,7 @@ class Inferencer:
     Args:
         config: path of a config file, name of one of our configs, or a config.
         checkpoint: path of a checkpoint of that model.
-        device: 'cuda', 'cuda:1', 'cpu', ...; by default a GPU if there is one.
+        device: 'cuda', 'cuda:1', 'mps', 'cpu', ...; by default a GPU if there is one.
         cfg_options: changes of the config, as ``--cfg-options``.
 
     Raises:
@@ -69,7 +71,7 @@ class Inferencer:
         init_default_scope(cfg.get('default_scope', 'mmdet'))
         content = read_checkpoint(checkpoint)
         self.model = MODELS.build(cfg.model)
-        fill_model(self.model, content, str(checkpoint))
+        fill_model(self.model, weights_for(self.model, content, str(checkpoint)), str(checkpoint))
         self.model.to(place).eval()
         dataset = cfg.test_dataloader.dataset
         meta = dataset_meta(content) or {'classes': class_names(dataset)}
@@ -158,7 +160,7 @@ class Inferencer:
 
 
 def _device(name: str | None) -> torch.device:
-    name = name or ('cuda' if torch.cuda.is_available() else 'cpu')
+    name = name or default_device()
     try:
         device = torch.device(name)
         torch.empty(1, device=device).cpu()

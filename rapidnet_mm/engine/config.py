@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
 from ..errors import UserError, one_line
 from ..files import writable_folder
+from .device import default_device
 from .options import merge_options
 
 PACKAGE = Path(__file__).parents[1]
@@ -136,7 +136,7 @@ def config_fault(error: Exception) -> str:
 
 
 def use_amp(cfg: Config) -> None:
-    """Train in mixed precision: float16 with loss scaling on a GPU, bfloat16 on the CPU.
+    """Train in mixed precision: float16 with loss scaling on an NVIDIA GPU, bfloat16 elsewhere.
 
     Raises:
         UserError: the config has no ``optim_wrapper``.
@@ -144,7 +144,7 @@ def use_amp(cfg: Config) -> None:
     if not cfg.get('optim_wrapper'):
         raise UserError('--amp: the config has no optim_wrapper')
     wrapper = cfg.optim_wrapper
-    if torch.cuda.is_available():
+    if default_device() == 'cuda':  # MMEngine scales losses on no Apple GPU
         wrapper.type = 'AmpOptimWrapper'
         wrapper.setdefault('loss_scale', 'dynamic')
     else:

@@ -187,6 +187,7 @@ def test_ssdlite_starts_from_imagenet_weights_unless_it_is_from_scratch(path):
 def test_a_scratch_config_differs_from_its_sibling_in_weights_and_iterations_only(path):
     sibling = path.with_name(path.name.replace('_scratch', ''))
     ours, theirs = load(path), load(sibling)
+    assert ours.model.backbone.backbone.pop('init_cfg') is None
     del theirs.model.backbone.backbone.init_cfg
     assert ours.model == theirs.model
     for cfg in (ours, theirs):
@@ -210,7 +211,7 @@ def test_every_leaf_opens_with_what_it_is_and_its_command():
 
 
 def test_the_demo_names_and_colours_the_classes_of_the_built_in_data():
-    from rapidnet_mm.data.shapes.make import CLASSES, PALETTE
+    from rapidnet_mm.data.shapes.classes import CLASSES, PALETTE
 
     cfg = load(CONFIGS[0].with_name('maskrcnn_rapidnet_ti_shapes.py'))
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):

@@ -223,3 +223,62 @@ def test_without_the_mm_stack_it_says_what_to_install(package):
     last = done.stderr.strip().splitlines()[-1]
     assert "pip install 'rapidnet-mm[mm]'" in last
     assert "'rapidnet-mm[openmmlab]'" in last
+
+
+def test_amp_computes_the_forward_pass_in_bfloat16_on_the_cpu(shapes, tmp_path):
+    root = str(shapes / 'data/shapes') + '/'
+    options = {
+        'train_dataloader.dataset.data_root': root,
+        'train_dataloader.dataset.indices': 2,
+        'train_dataloader.num_workers': 0,
+        'val_dataloader': None,
+        'val_cfg': None,
+        'val_evaluator': None,
+        'train_cfg.max_epochs': 1,
+    }
+    dtypes = {}
+    for amp in (True, False):
+        cfg = engine_config.load_config(CONFIG, options, str(tmp_path / f'amp_{amp}'), amp=amp)
+        trainer = build_runner(cfg)
+        outputs = dtypes.setdefault(amp, [])
+        trainer.model.backbone.stem[0].conv.register_forward_hook(
+            lambda *call, outputs=outputs: outputs.append(call[2].dtype)
+        )
+        trainer.train()
+        assert {p.dtype for p in trainer.model.parameters()} == {torch.float32}
+    if torch.cuda.is_available():
+        assert set(dtypes[True]) == {torch.float16}
+    else:
+        assert set(dtypes[True]) == {torch.bfloat16}
+    assert set(dtypes[False]) == {torch.float32}
+
+
+class Built(Exception):
+    """The checks are over."""
+
+
+@pytest.mark.parametrize(
+    ('launcher', 'variable', 'rank', 'checks'),
+    [
+        ('none', 'RANK', '1', 1),
+        ('pytorch', 'RANK', '0', 1),
+        ('pytorch', 'RANK', '1', 0),
+        ('slurm', 'SLURM_PROCID', '0', 1),
+        ('slurm', 'SLURM_PROCID', '3', 0),
+    ],
+)
+def test_the_first_process_alone_checks_the_data(
+    launcher, variable, rank, checks, shapes, tmp_path, monkeypatch
+):
+    calls = []
+
+    def built(_):
+        raise Built
+
+    monkeypatch.setenv(variable, rank)
+    monkeypatch.setattr(runner_module, 'check_data', lambda _, splits: calls.append(splits))
+    monkeypatch.setattr(runner_module, '_fit_to_device', lambda _: None)
+    monkeypatch.setattr(runner_module.CheckedRunner, 'from_cfg', built)
+    with pytest.raises(Built):
+        build_runner(shapes_config(shapes, tmp_path), launcher=launcher)
+    assert len(calls) == checks

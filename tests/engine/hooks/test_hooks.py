@@ -21,29 +21,44 @@ from rapidnet_mm.engine.hooks import (
 from rapidnet_mm.engine.hooks.checkpoint import latest_checkpoint
 from rapidnet_mm.files import write_atomically
 
+WRITER = """
+import sys
+from rapidnet_mm.files import write_atomically
+print('ready', flush=True)
+count = 0
+while True:
+    count += 1
+    write_atomically(bytes([count % 251]) * 20_000_000, sys.argv[1])
+    print(count, flush=True)
+"""
 
-def test_a_killed_write_leaves_what_was_there(tmp_path):
+
+@pytest.mark.parametrize('delay', [0.0, 0.004, 0.011, 0.023])
+def test_a_write_killed_in_the_middle_leaves_a_whole_file(delay, tmp_path):
     target = tmp_path / 'epoch_1.pth'
-    target.write_bytes(b'whole')
-    code = (
-        'import sys\n'
-        'from rapidnet_mm.hooks.checkpoint import write_atomically\n'
-        "print('ready', flush=True)\n"
-        'while True:\n'
-        "    write_atomically(b'x' * 50_000_000, sys.argv[1])\n"
-    )
-    child = subprocess.Popen(
-        [sys.executable, '-c', code, str(target)], stdout=subprocess.PIPE, text=True
-    )
-    child.stdout.readline()
-    sizes = set()
-    for _ in range(40):
-        sizes.add(target.stat().st_size)
-        time.sleep(0.01)
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-    sizes.add(target.stat().st_size)
-    assert sizes <= {5, 50_000_000}
+    command = [sys.executable, '-c', WRITER, str(target)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout.readline() == 'ready\n'
+        assert int(child.stdout.readline()) >= 1  # one write is done, the next has begun
+        time.sleep(delay)
+        assert child.poll() is None  # it writes, and has not failed by itself
+        child.send_signal(signal.SIGKILL)
+    data = target.read_bytes()
+    assert len(data) == 20_000_000
+    assert set(data) == {data[0]}
+
+
+def test_readers_never_see_a_part_of_a_file(tmp_path):
+    target = tmp_path / 'epoch_1.pth'
+    with subprocess.Popen(
+        [sys.executable, '-c', WRITER, str(target)], stdout=subprocess.PIPE, text=True
+    ) as child:
+        seen = set()
+        while int(child.stdout.readline().replace('ready', '0')) < 5:
+            if target.exists():
+                seen.add(target.stat().st_size)
+        child.kill()
+    assert seen == {20_000_000}
 
 
 def test_a_failed_write_leaves_no_rubbish(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from pycocotools import mask as coco_mask
 
 from rapidnet_mm import UserError
 from rapidnet_mm.engine.metrics import CocoAP
@@ -131,6 +132,46 @@ def test_a_published_case_in_ten_lines_has_its_value(scene):
     metrics = run(alone, [dict(img_id=target['image_id'], pred_instances=found)])
     assert metrics['coco/bbox_mAP'] == pytest.approx(0.5)
     assert metrics['coco/segm_mAP'] == 0
+
+
+@pytest.mark.parametrize('backend', BACKENDS)
+def test_masks_are_sorted_by_their_own_area_not_their_boxes(backend, tmp_path):
+    # Two thin bars in large boxes: small by their masks. The first, more certain one hits nothing.
+    size = (200, 200)
+    bars = np.zeros((2, *size), bool)
+    bars[0, np.arange(20, 160), np.arange(20, 160)] = True
+    bars[1, np.arange(20, 160), np.arange(160, 20, -1)] = True
+    boxes = torch.tensor([[20.0, 20, 160, 160], [21, 20, 161, 160]])
+    encoded = coco_mask.encode(np.asfortranarray(bars[1].astype(np.uint8)))
+    target = dict(
+        id=1,
+        image_id=1,
+        category_id=2,
+        iscrowd=0,
+        bbox=[21, 20, 140, 140],
+        area=int(bars[1].sum()),
+        segmentation=dict(size=list(size), counts=encoded['counts'].decode()),
+    )
+    content = dict(
+        images=[dict(id=1, width=size[1], height=size[0], file_name='1.jpg')],
+        annotations=[target],
+        categories=[dict(id=2, name='cat')],
+    )
+    path = tmp_path / 'bars.json'
+    path.write_text(json.dumps(content))
+    instances = dict(
+        bboxes=boxes,
+        labels=torch.tensor([0, 0]),
+        scores=torch.tensor([0.9, 0.8]),
+        masks=torch.from_numpy(bars),
+    )
+    metric = CocoAP(str(path), 'segm', backend=backend)
+    metric.dataset_meta = dict(classes=('cat',))
+    metric.process(None, [dict(img_id=1, pred_instances=instances)])
+    metrics = metric.evaluate(1)
+    # The bar that hits nothing is small too, so it counts: precision 1/2 at every recall.
+    assert metrics['coco/segm_mAP_s'] == pytest.approx(0.5)
+    assert metrics['coco/segm_mAP_l'] == -1
 
 
 @pytest.mark.parametrize('backend', BACKENDS)

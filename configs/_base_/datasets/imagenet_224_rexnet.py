@@ -1,13 +1,6 @@
-# ReXNet's published recipe for ImageNet: SGD 0.5 at batch 512, weight decay 1e-5, 400 epochs,
-# cosine, RandAugment m9-mstd0.5, erasing 0.2 (dropout 0.2 is in the head). What it leaves open is
-# ours: Nesterov momentum 0.9, 5 epochs of warm-up, plain cross entropy, a test crop of 0.875, and
-# no weight decay on biases and normalisation (timm's convention).
+# ImageNet-1k as in imagenet_224.py, with ReXNet's published augmentation: RandAugment m9-mstd0.5,
+# erasing 0.2. The paper does not name a test crop; 0.875 is our choice.
 _base_ = ['imagenet_224.py']
-
-batch = 512  # 8 GPUs x 64 images
-lr = 0.5 * batch / 512
-epochs = 400
-warm_up = 5
 
 # rand-m9-mstd0.5, without "inc1": posterize and solarize weaken as the level grows, and factors
 # run from 0.1 to 1.9.
@@ -60,36 +53,9 @@ train_pipeline = [
     ),
     dict(type='PackInputs'),
 ]
+
 train_dataloader = dict(
-    batch_size=batch // 8,
+    batch_size=64,  # per GPU; 8 GPUs make the recipe's 512
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(pipeline=train_pipeline),
 )
-
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=epochs, val_interval=1)
-optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(type='SGD', lr=lr, momentum=0.9, nesterov=True, weight_decay=1e-5),
-    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
-)
-param_scheduler = [
-    dict(
-        type='LinearLR',
-        start_factor=0.01,
-        by_epoch=True,
-        begin=0,
-        end=warm_up,
-        convert_to_iter_based=True,
-    ),
-    dict(
-        type='CosineAnnealingLR',
-        by_epoch=True,
-        begin=warm_up,
-        end=epochs,
-        T_max=epochs - warm_up,
-        convert_to_iter_based=True,
-    ),
-]
-# With another number of GPUs or images: tools/train.py --auto-scale-lr makes
-# lr = 0.5 * (GPUs * images per GPU) / 512.
-auto_scale_lr = dict(enable=False, base_batch_size=batch)

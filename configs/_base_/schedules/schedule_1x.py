@@ -1,9 +1,9 @@
 # The recipe of the RapidNet, MobileViG and PoolFormer papers for COCO: AdamW, 12 epochs, a tenth of
 # the learning rate after epochs 8 and 11, linear warm-up over 500 iterations.
+_base_ = ['epochs.py']
+
 batch = 16  # 8 GPUs x 2 images
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=12, val_interval=1)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
+train_cfg = dict(max_epochs=12)
 
 optim_wrapper = dict(
     type='OptimWrapper',

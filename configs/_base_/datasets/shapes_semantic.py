@@ -1,5 +1,7 @@
 # The built-in data set (python tools/make_shapes.py), label images, at its own size. Labels are 1
 # to 7, and 0 for what is not labelled, which reduce_zero_label ignores.
+_base_ = ['semantic.py']
+
 data_root = 'data/shapes/'
 metainfo = dict(
     classes=('sky', 'ground', 'disc', 'square', 'triangle', 'star', 'cross'),
@@ -13,6 +15,7 @@ metainfo = dict(
         (40, 180, 120),
     ],
 )
+data = dict(data_root=data_root, metainfo=metainfo, reduce_zero_label=True)
 scale = (256, 192)
 crop = (192, 192)
 
@@ -27,57 +30,29 @@ train_pipeline = [
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=scale, keep_ratio=True),
-    dict(type='ResizeToMultiple', size_divisor=32),
-    dict(type='LoadAnnotations'),
-    dict(type='PackSegInputs'),
+    *_base_.after_resize,
+]
+sizes = [
+    dict(type='Resize', scale=(int(scale[0] * r), int(scale[1] * r)), keep_ratio=True)
+    for r in (0.75, 1.0, 1.25)
 ]
 tta_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(
-        type='TestTimeAug',
-        transforms=[
-            [
-                dict(type='Resize', scale=(int(scale[0] * r), int(scale[1] * r)), keep_ratio=True)
-                for r in (0.75, 1.0, 1.25)
-            ],
-            [dict(type='ResizeToMultiple', size_divisor=32)],
-            [dict(type='RandomFlip', prob=p, direction='horizontal') for p in (0.0, 1.0)],
-            [dict(type='LoadAnnotations')],
-            [dict(type='PackSegInputs')],
-        ],
-    ),
+    dict(type='TestTimeAug', transforms=[sizes, *_base_.tta_after_resize]),
 ]
 
 train_dataloader = dict(
-    batch_size=4,
     num_workers=1,
-    persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
-        type='BaseSegDataset',
-        data_root=data_root,
-        metainfo=metainfo,
+        **data,
         data_prefix=dict(img_path='train', seg_map_path='labels/train'),
-        reduce_zero_label=True,
         pipeline=train_pipeline,
     ),
 )
 val_dataloader = dict(
-    batch_size=1,
     num_workers=1,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type='BaseSegDataset',
-        data_root=data_root,
-        metainfo=metainfo,
-        data_prefix=dict(img_path='val', seg_map_path='labels/val'),
-        reduce_zero_label=True,
-        test_mode=True,
-        pipeline=test_pipeline,
+        **data, data_prefix=dict(img_path='val', seg_map_path='labels/val'), pipeline=test_pipeline
     ),
 )
 test_dataloader = val_dataloader
-
-val_evaluator = dict(type='SemanticIoU')
-test_evaluator = val_evaluator

@@ -1,21 +1,9 @@
-# ImageNet-1k in class folders, data/imagenet/{train,val}/n01440764/*.JPEG, at 224x224: everything
-# but how it is trained, which is in schedule_imagenet_*.py. No backbone and no head.
-_base_ = ['runtime.py']
-default_scope = 'mmpretrain'
-
-num_classes = 1000
+# ImageNet-1k in class folders, data/imagenet/{train,val}/n01440764/*.JPEG, at 224x224.
+# A recipe adds its augmentation, its sampler and its batch size: see imagenet_224_*.py.
 size = 224
 test_crop_ratio = 0.875  # of the resized image's shorter side
 mean = [123.675, 116.28, 103.53]  # RGB
 std = [58.395, 57.12, 57.375]
-
-model = dict(
-    type='ImageClassifier',
-    data_preprocessor=dict(
-        type='ClsDataPreprocessor', mean=mean, std=std, to_rgb=True, num_classes=num_classes
-    ),
-    head=dict(num_classes=num_classes),
-)
 
 test_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -48,15 +36,6 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
+
 val_evaluator = dict(type='TopAccuracy', topk=(1, 5))
 test_evaluator = val_evaluator
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
-
-default_hooks = dict(
-    logger=dict(interval=100), checkpoint=dict(save_best='accuracy/top1', rule='greater')
-)
-env_cfg = dict(cudnn_benchmark=True)  # all images have one size
-visualizer = dict(
-    type='UniversalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer'
-)

@@ -1,14 +1,11 @@
 # The recipe of the PoolFormer, MobileViGv2 and RapidNet papers for Semantic FPN on ADE20K: AdamW,
 # 40 000 iterations, learning rate polynomial with power 0.9 down to 0.
-# Counted in iterations, so what runtime.py counts in epochs is set here too.
-_base_ = ['runtime.py']
+_base_ = ['iterations.py']
 
 batch = 32  # 8 GPUs x 4 images
 iterations = 40_000
 interval = iterations // 10  # from one validation, and checkpoint, to the next
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=iterations, val_interval=interval)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
+train_cfg = dict(max_iters=iterations, val_interval=interval)
 
 optim_wrapper = dict(
     type='OptimWrapper',
@@ -21,8 +18,4 @@ param_scheduler = [
 # lr = 2e-4 * (GPUs * images per GPU) / 32.
 auto_scale_lr = dict(enable=False, base_batch_size=batch)
 
-default_hooks = dict(
-    logger=dict(log_metric_by_epoch=False),
-    checkpoint=dict(by_epoch=False, interval=interval),
-)
-log_processor = dict(by_epoch=False)
+default_hooks = dict(checkpoint=dict(interval=interval))

@@ -1,7 +1,7 @@
 # Semantic FPN (arXiv 1901.02446): a feature pyramid of four levels, and a head that adds them up at
 # stride 4. No backbone; a leaf adds it and the neck's in_channels.
 default_scope = 'mmseg'
-norm_cfg = dict(type='BN', requires_grad=True)  # becomes SyncBN on GPUs, see runtime.py
+norm_cfg = dict(type='BN', requires_grad=True)  # becomes SyncBN on GPUs, see sync_bn in runtime.py
 
 model = dict(
     type='EncoderDecoder',
