@@ -115,7 +115,7 @@ def best_checkpoint(runner: Runner) -> str | None:
 
 def flops_of(model: nn.Module, shape: tuple[int, int]) -> int:
     """Return the multiply-adds of a model for one image; the model stays as it is."""
-    return measure(copy.deepcopy(model).to('meta'), shape).total.macs
+    return measure(copy.deepcopy(model).to('meta'), shape).total.flops
 
 
 def _model(runner: Runner) -> str:
