@@ -1,6 +1,8 @@
 # make setup    .venv with everything, from the package index, no compiler
 # make demo     built-in data, train, evaluate, pictures
 # make test     the tests, two at a time; with more cores: make test JOBS=8
+# make mutants  small faults in the code, one at a time: how many do the tests notice? An hour or so;
+#               some rooms only: make mutants ROOMS='weights metrics'
 # Other versions:  make setup PYTHON=python3.12 TORCH="torch==2.11.0 torchvision==0.26.0"
 
 PYTHON ?= python3
@@ -15,7 +17,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # NMS is an operator that only a torchvision built for this very torch can register.
 PAIR := import torch, torchvision; torchvision.ops.nms(torch.zeros(0, 4), torch.zeros(0), 0.5)
 
-.PHONY: setup demo test test-openmmlab lint clean
+.PHONY: setup demo test test-openmmlab mutants lint clean
 
 setup: $(VENV)/.ready
 
@@ -68,6 +70,11 @@ $(VENV)/.ready-openmmlab: $(VENV)/.torch requirements-openmmlab.txt setup.py
 	@$(PIP) -r requirements-openmmlab.txt
 	@$(PIP) --no-deps -e .
 	@touch $@
+
+# What is changed and which tests judge it: [tool.mutants] in pyproject.toml.
+mutants: setup
+	@$(BIN)/python -c 'import mutmut' 2>/dev/null || { echo "error: mutmut is missing; install it: $(BIN)/python -m pip install -e '.[mutants]'"; exit 2; }
+	$(BIN)/python .ci/mutants.py --jobs $(JOBS) $(ROOMS)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rapidnet_mm.data.checks.config import check_data
+from rapidnet_mm.data.checks.check_config import check_data
 from rapidnet_mm.engine.config import build_model, load_config
 from tests.warm import WarmCommands
 

@@ -1,7 +1,8 @@
-"""Config files: where ours are, how one is read, and what the command line changes in it."""
+"""Config files: where ours are, how to read one, and what the command line changes in it."""
 
 from __future__ import annotations
 
+import difflib
 import importlib.util
 import warnings
 from collections.abc import Iterator, Mapping
@@ -9,13 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
 from ..errors import UserError, one_line
 from ..files import writable_folder
+from .device import default_device
 from .options import merge_options
 
 PACKAGE = Path(__file__).parents[1]
@@ -49,6 +50,26 @@ def config_file(name: str) -> str:
     return str(path)
 
 
+def find_config(text: str | Path) -> Path:
+    """Return the file of a config: a path, or the name of one of ours, with or without ``.py``.
+
+    Raises:
+        UserError: there is no such file and no such name; the nearest name of ours is given.
+    """
+    if Path(text).is_file():
+        return Path(text)
+    folder = config_folder()
+    leaves = [p for p in folder.rglob('*.py') if p.relative_to(folder).parts[0] != '_base_']
+    names = {p.stem: p for p in leaves}
+    names |= {p.relative_to(folder).with_suffix('').as_posix(): p for p in leaves}
+    name = Path(text).as_posix().removeprefix('configs/').removesuffix('.py')
+    if name in names:
+        return names[name]
+    nearest = difflib.get_close_matches(name.rpartition('/')[2], names, n=1)
+    advice = f'; the nearest of ours is {nearest[0]}' if nearest else ''
+    raise UserError(f'config {text} does not exist{advice}')
+
+
 def load_config(
     path: str | Path,
     options: Mapping[str, Any] | None = None,
@@ -62,9 +83,7 @@ def load_config(
     Raises:
         UserError: the file is missing or is not a config, or an option does not exist.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f'config {path} does not exist')
+    path = find_config(path)
     try:
         cfg = Config.fromfile(path)
     except Exception as error:  # a config is Python, and may fail in any way
@@ -117,7 +136,7 @@ def config_fault(error: Exception) -> str:
 
 
 def use_amp(cfg: Config) -> None:
-    """Train in mixed precision: float16 with loss scaling on a GPU, bfloat16 on the CPU.
+    """Train in mixed precision: float16 with loss scaling on an NVIDIA GPU, bfloat16 elsewhere.
 
     Raises:
         UserError: the config has no ``optim_wrapper``.
@@ -125,7 +144,7 @@ def use_amp(cfg: Config) -> None:
     if not cfg.get('optim_wrapper'):
         raise UserError('--amp: the config has no optim_wrapper')
     wrapper = cfg.optim_wrapper
-    if torch.cuda.is_available():
+    if default_device() == 'cuda':  # MMEngine scales losses on no Apple GPU
         wrapper.type = 'AmpOptimWrapper'
         wrapper.setdefault('loss_scale', 'dynamic')
     else:
@@ -144,7 +163,7 @@ def scale_lr(cfg: Config) -> None:
 
 
 def show_predictions(cfg: Config, folder: str, score_thr: float = 0.3) -> None:
-    """Have the test loop leave a picture of every image: ground truth beside prediction.
+    """Let the test loop write a picture of every image: ground truth beside prediction.
 
     Raises:
         UserError: the folder cannot be written, or there are no pictures for this kind of model.
@@ -169,15 +188,15 @@ def show_predictions(cfg: Config, folder: str, score_thr: float = 0.3) -> None:
 
 
 def use_tta(cfg: Config) -> None:
-    """Test on variants of every image (flipped, scaled) and merge the predictions.
+    """Test on variants of every image (flipped, scaled) and merge their predictions.
 
     Raises:
-        UserError: the config does not say which variants, or how to merge.
+        UserError: the config does not say which variants, or how to merge them.
     """
     missing = [key for key in ('tta_pipeline', 'tta_model') if not cfg.get(key)]
     if missing:
         raise UserError(f'--tta: the config has no {" and no ".join(missing)}')
-    # Merged label maps come without a channel, and MMEngine warns as it puts one back.
+    # Merged label maps have no channel axis. MMEngine adds it, with a warning for every image.
     warnings.filterwarnings('ignore', 'The shape of value will convert')
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
     cfg.model = dict(**cfg.tta_model, module=cfg.model)
