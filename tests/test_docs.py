@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -287,6 +288,7 @@ def test_the_index_names_every_page():
     assert all(f']({page.name})' in index for page in DOCS if page.name != 'README.md')
 
 
+@cache
 def texts_in_the_code():
     """All texts between the placeholders of the code's messages."""
     trees = [ast.parse(path.read_text()) for path in (REPOSITORY / 'rapidnet_mm').rglob('*.py')]
