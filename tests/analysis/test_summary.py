@@ -125,11 +125,11 @@ def test_what_cannot_be_counted_does_not_stop_a_training(trainer, monkeypatch):
     assert 'M parameters' in found
 
 
-def reporting(trainer, evaluations):
+def reporting(trainer, evaluations, monkeypatch):
     """What is said at the end, after evaluations: (metrics, the best checkpoint afterwards)."""
     runner = trainer()
     lines = []
-    runner.logger.info = lines.append
+    monkeypatch.setattr(runner.logger, 'info', lines.append)
     report = summary.TrainingReport(['rapidnet'])
     runner.message_hub.update_info('last_ckpt', f'{runner.work_dir}/epoch_2.pth')
     for metrics, best in evaluations:
@@ -140,7 +140,7 @@ def reporting(trainer, evaluations):
     return '\n'.join(lines)
 
 
-def test_the_end_names_the_best_checkpoint_with_its_own_metrics(trainer):
+def test_the_end_names_the_best_checkpoint_with_its_own_metrics(trainer, monkeypatch):
     text = reporting(
         trainer,
         [
@@ -148,6 +148,7 @@ def test_the_end_names_the_best_checkpoint_with_its_own_metrics(trainer):
             ({'coco/bbox_mAP': 0.5, 'coco/bbox_AR@100': 0.75}, 'best_2.pth'),
             ({'coco/bbox_mAP': 0.375}, None),
         ],
+        monkeypatch,
     )
     assert 'Best checkpoint: ' in text
     assert 'coco/bbox_mAP: 0.5000' in text
@@ -160,7 +161,7 @@ def test_the_end_names_the_best_checkpoint_with_its_own_metrics(trainer):
     assert Path(commands[1][4]).is_file()
 
 
-def test_without_a_best_checkpoint_the_last_is_named(trainer):
-    text = reporting(trainer, [])
+def test_without_a_best_checkpoint_the_last_is_named(trainer, monkeypatch):
+    text = reporting(trainer, [], monkeypatch)
     assert 'Last checkpoint: ' in text
     assert text.count('work/epoch_2.pth') == 3
