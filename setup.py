@@ -67,6 +67,7 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     cmdclass={'build_py': BuildWithConfigs},
+    entry_points={'console_scripts': ['rapidnet = rapidnet_mm.commands.main:main']},
     packages=find_packages(include=['rapidnet_mm', 'rapidnet_mm.*']),
     install_requires=[
         'torch>=2.6',

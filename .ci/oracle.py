@@ -21,11 +21,11 @@ from mmengine.utils import import_modules_from_strings
 from torch import nn
 
 from rapidnet_mm.backbones import RapidNet
-from rapidnet_mm.checkpoints import fill_model, to_ours
-from rapidnet_mm.classifiers import TwoClassifiers
-from rapidnet_mm.engine import load_config
-from rapidnet_mm.evaluation.coco import coco_api, evaluate
-from rapidnet_mm.publishing import write_checked
+from rapidnet_mm.engine.config import load_config
+from rapidnet_mm.engine.metrics.coco import coco_api, evaluate
+from rapidnet_mm.models.classifiers import TwoClassifiers
+from rapidnet_mm.weights.load import fill_model, to_ours
+from rapidnet_mm.weights.release import write_checked
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.reference import logits, mobilevig_outputs, rexnet_outputs, vgnet_outputs

@@ -1,11 +1,11 @@
 # Faster R-CNN, ResNet-50, COCO 2017, 1200x800, 1x (12 epochs, 8 GPUs x 2 images).
 # To compare with: all backbones share the 1x recipe.
 #     tools/dist_train.sh configs/fasterrcnn_r50_coco.py 8
-# Stem and first stage are frozen, and BatchNorm's statistics, as usual for this backbone.
+# The stem, the first stage and BatchNorm's statistics are frozen, as usual for this backbone.
 _base_ = [
-    '_base_/fasterrcnn_fpn.py',
-    '_base_/coco_bbox_1200.py',
-    '_base_/schedule_1x.py',
+    '_base_/models/fasterrcnn_fpn.py',
+    '_base_/datasets/coco_bbox_1200.py',
+    '_base_/schedules/schedule_1x.py',
     '_base_/runtime.py',
 ]
 

@@ -2,13 +2,13 @@
 # Published AP: 38.0, on a schedule not known to us;
 # here all backbones share the 1x recipe.
 #     tools/dist_train.sh configs/fasterrcnn_rexnet_090_coco.py 8
-# ImageNet weights of this width go to the checkpoint named below, in the authors' names or ours; we
-# know of none to download. Another place: --cfg-options
+# We know of no ImageNet weights of this width to download. Put yours where init_cfg says, with the
+# authors' layer names or ours; for another place: --cfg-options
 #     model.backbone.init_cfg.checkpoint=FILE
 _base_ = [
-    '_base_/fasterrcnn_fpn.py',
-    '_base_/coco_bbox_1200.py',
-    '_base_/schedule_1x.py',
+    '_base_/models/fasterrcnn_fpn.py',
+    '_base_/datasets/coco_bbox_1200.py',
+    '_base_/schedules/schedule_1x.py',
     '_base_/runtime.py',
 ]
 

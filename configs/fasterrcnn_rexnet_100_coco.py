@@ -2,12 +2,12 @@
 # Published AP: 38.5, on a schedule not known to us;
 # here all backbones share the 1x recipe.
 #     tools/dist_train.sh configs/fasterrcnn_rexnet_100_coco.py 8
-# The ImageNet weights are the authors' file or timm's, as it is; another place: --cfg-options
+# The ImageNet weights are the authors' file or timm's, unchanged; for another place: --cfg-options
 #     model.backbone.init_cfg.checkpoint=FILE
 _base_ = [
-    '_base_/fasterrcnn_fpn.py',
-    '_base_/coco_bbox_1200.py',
-    '_base_/schedule_1x.py',
+    '_base_/models/fasterrcnn_fpn.py',
+    '_base_/datasets/coco_bbox_1200.py',
+    '_base_/schedules/schedule_1x.py',
     '_base_/runtime.py',
 ]
 

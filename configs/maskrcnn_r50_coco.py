@@ -2,11 +2,11 @@
 # Published mask / box AP: 34.6 / 38.5, on a schedule not known to us;
 # here all backbones share the 1x recipe.
 #     tools/dist_train.sh configs/maskrcnn_r50_coco.py 8
-# Stem and first stage are frozen, and BatchNorm's statistics, as usual for this backbone.
+# The stem, the first stage and BatchNorm's statistics are frozen, as usual for this backbone.
 _base_ = [
-    '_base_/maskrcnn_fpn.py',
-    '_base_/coco_instance_1200.py',
-    '_base_/schedule_1x.py',
+    '_base_/models/maskrcnn_fpn.py',
+    '_base_/datasets/coco_instance_1200.py',
+    '_base_/schedules/schedule_1x.py',
     '_base_/runtime.py',
 ]
 

@@ -4,21 +4,13 @@
 #     tools/dist_train.sh configs/maskrcnn_rapidnet_ti_5x5_coco.py 8
 # ImageNet weights of the same network, trained as the ablation was:
 #     --cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE
-_base_ = [
-    '_base_/maskrcnn_fpn.py',
-    '_base_/coco_instance.py',
-    '_base_/schedule_1x.py',
-    '_base_/runtime.py',
-]
+_base_ = ['maskrcnn_rapidnet_ti_coco.py']
 
 model = dict(
     backbone=dict(
-        type='RapidNet',
-        arch='ti',
         branches=(
             dict(kernel_size=3, dilation=2),
             dict(kernel_size=5, dilation=3),
-        ),
-    ),
-    neck=dict(in_channels=[32, 64, 112, 224]),
+        )
+    )
 )

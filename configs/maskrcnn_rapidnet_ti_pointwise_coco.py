@@ -4,20 +4,6 @@
 #     tools/dist_train.sh configs/maskrcnn_rapidnet_ti_pointwise_coco.py 8
 # ImageNet weights of the same network, trained as the ablation was:
 #     --cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE
-_base_ = [
-    '_base_/maskrcnn_fpn.py',
-    '_base_/coco_instance.py',
-    '_base_/schedule_1x.py',
-    '_base_/runtime.py',
-]
+_base_ = ['maskrcnn_rapidnet_ti_coco.py']
 
-model = dict(
-    backbone=dict(
-        type='RapidNet',
-        arch='ti',
-        mixer='pointwise',
-        use_cpe=False,
-        large_kernel_ffn=False,
-    ),
-    neck=dict(in_channels=[32, 64, 112, 224]),
-)
+model = dict(backbone=dict(mixer='pointwise', use_cpe=False, large_kernel_ffn=False))

@@ -2,9 +2,9 @@
 # cores in a few minutes.
 #     python tools/make_shapes.py && python tools/train.py configs/maskrcnn_rapidnet_ti_shapes.py
 _base_ = [
-    '_base_/maskrcnn_fpn.py',
-    '_base_/shapes_instance.py',
-    '_base_/schedule_1x.py',
+    '_base_/models/maskrcnn_fpn.py',
+    '_base_/datasets/shapes_instance.py',
+    '_base_/schedules/schedule_1x.py',
     '_base_/runtime.py',
 ]
 

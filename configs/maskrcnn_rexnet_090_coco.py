@@ -2,13 +2,13 @@
 # Published mask / box AP: 35.2 / 38.7, on a schedule not known to us;
 # here all backbones share the 1x recipe.
 #     tools/dist_train.sh configs/maskrcnn_rexnet_090_coco.py 8
-# ImageNet weights of this width go to the checkpoint named below, in the authors' names or ours; we
-# know of none to download. Another place: --cfg-options
+# We know of no ImageNet weights of this width to download. Put yours where init_cfg says, with the
+# authors' layer names or ours; for another place: --cfg-options
 #     model.backbone.init_cfg.checkpoint=FILE
 _base_ = [
-    '_base_/maskrcnn_fpn.py',
-    '_base_/coco_instance_1200.py',
-    '_base_/schedule_1x.py',
+    '_base_/models/maskrcnn_fpn.py',
+    '_base_/datasets/coco_instance_1200.py',
+    '_base_/schedules/schedule_1x.py',
     '_base_/runtime.py',
 ]
 

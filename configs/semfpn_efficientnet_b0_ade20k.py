@@ -1,8 +1,13 @@
 # Semantic FPN, EfficientNet-B0, ADE20K, 40 000 iterations (8 GPUs x 4 images).
 #     tools/dist_train.sh configs/semfpn_efficientnet_b0_ade20k.py 8
-# The ImageNet weights are timm's Noisy Student file, as it is; another place: --cfg-options
+# The ImageNet weights are timm's Noisy Student file, unchanged; for another place: --cfg-options
 #     model.backbone.init_cfg.checkpoint=FILE
-_base_ = ['_base_/semfpn.py', '_base_/ade20k.py', '_base_/schedule_40k.py']
+_base_ = [
+    '_base_/models/semfpn.py',
+    '_base_/datasets/ade20k.py',
+    '_base_/schedules/schedule_40k.py',
+    '_base_/runtime.py',
+]
 
 model = dict(
     backbone=dict(

@@ -3,7 +3,12 @@
 # ImageNet weights, as the recipe has them (torchvision's are downloaded):
 #     --cfg-options model.backbone.init_cfg.type=Pretrained
 #                   model.backbone.init_cfg.checkpoint=torchvision://resnet50
-_base_ = ['_base_/semfpn.py', '_base_/ade20k.py', '_base_/schedule_40k.py']
+_base_ = [
+    '_base_/models/semfpn.py',
+    '_base_/datasets/ade20k.py',
+    '_base_/schedules/schedule_40k.py',
+    '_base_/runtime.py',
+]
 
 model = dict(
     backbone=dict(

@@ -1,8 +1,13 @@
 # Semantic FPN, RapidNet-Ti, ADE20K, 40 000 iterations (8 GPUs x 4 images).
 #     tools/dist_train.sh configs/semfpn_rapidnet_ti_ade20k.py 8
-# ImageNet weights, as the recipe has them (published files go in as they are):
+# ImageNet weights, as the recipe has them (published files work unchanged):
 #     --cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE
-_base_ = ['_base_/semfpn.py', '_base_/ade20k.py', '_base_/schedule_40k.py']
+_base_ = [
+    '_base_/models/semfpn.py',
+    '_base_/datasets/ade20k.py',
+    '_base_/schedules/schedule_40k.py',
+    '_base_/runtime.py',
+]
 
 model = dict(
     backbone=dict(type='RapidNet', arch='ti'),

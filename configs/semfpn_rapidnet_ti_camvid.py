@@ -1,6 +1,11 @@
 # Semantic FPN, RapidNet-Ti, CamVid, from scratch: settings for a small data set.
 #     python tools/train.py configs/semfpn_rapidnet_ti_camvid.py
-_base_ = ['_base_/semfpn_camvid.py']
+_base_ = [
+    '_base_/models/semfpn_camvid.py',
+    '_base_/datasets/camvid.py',
+    '_base_/schedules/schedule_2k.py',
+    '_base_/runtime.py',
+]
 
 model = dict(
     # From scratch in minutes: the published 1e-5 would keep the blocks switched off too long.

@@ -1,8 +1,13 @@
 # Semantic FPN, ReXNet x1.0, ADE20K, 40 000 iterations (8 GPUs x 4 images).
 #     tools/dist_train.sh configs/semfpn_rexnet_100_ade20k.py 8
-# The ImageNet weights are the authors' file or timm's, as it is; another place: --cfg-options
+# The ImageNet weights are the authors' file or timm's, unchanged; for another place: --cfg-options
 #     model.backbone.init_cfg.checkpoint=FILE
-_base_ = ['_base_/semfpn.py', '_base_/ade20k.py', '_base_/schedule_40k.py']
+_base_ = [
+    '_base_/models/semfpn.py',
+    '_base_/datasets/ade20k.py',
+    '_base_/schedules/schedule_40k.py',
+    '_base_/runtime.py',
+]
 
 model = dict(
     backbone=dict(

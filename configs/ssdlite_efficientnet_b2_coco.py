@@ -2,12 +2,13 @@
 # Published AP / AP50 / AP75: 26.4 / 43.4 / 26.6 (Table A3). The paper's
 # schedule is not published; the one here is the same for all backbones, see schedule_ssdlite.py.
 #     tools/dist_train.sh configs/ssdlite_efficientnet_b2_coco.py 8
-# The ImageNet weights are timm's Noisy Student file, as it is; another place: --cfg-options
+# The ImageNet weights are timm's Noisy Student file, unchanged; for another place: --cfg-options
 #     model.backbone.backbone.init_cfg.checkpoint=FILE
 _base_ = [
-    '_base_/ssdlite.py',
-    '_base_/coco_bbox_320.py',
-    '_base_/schedule_ssdlite.py',
+    '_base_/models/ssdlite.py',
+    '_base_/datasets/coco_bbox_320.py',
+    '_base_/schedules/schedule_ssdlite.py',
+    '_base_/runtime.py',
 ]
 
 maps = (720, 1408)  # the expansion inside the first stride-32 block, the last convolution

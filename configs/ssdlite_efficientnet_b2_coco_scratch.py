@@ -2,24 +2,12 @@
 # Published AP / AP50 / AP75: 26.5 / 43.3 / 26.7 (Table A4). The paper's
 # schedule is not published; the one here is the same for all backbones, see schedule_ssdlite.py.
 #     tools/dist_train.sh configs/ssdlite_efficientnet_b2_coco_scratch.py 8
-_base_ = [
-    '_base_/ssdlite.py',
-    '_base_/coco_bbox_320.py',
-    '_base_/schedule_ssdlite_scratch.py',
-]
+_base_ = ['ssdlite_efficientnet_b2_coco.py']
 
-maps = (720, 1408)  # the expansion inside the first stride-32 block, the last convolution
-channels = (*maps, 512, 256, 256, 128)
-model = dict(
-    backbone=dict(
-        type='TappedBackbone',
-        backbone=dict(
-            type='TFEfficientNet',
-            arch='b2',
-            out_indices=(4,),
-        ),
-        taps=['layers.5.0.expand_conv', 'layers.6'],
-    ),
-    neck=dict(in_channels=maps, out_channels=channels),
-    bbox_head=dict(in_channels=channels),
-)
+iterations = 2 * _base_.iterations
+model = dict(backbone=dict(backbone=dict(init_cfg=None)))
+train_cfg = dict(max_iters=iterations)
+param_scheduler = [
+    _base_.param_scheduler[0],
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=500, end=iterations),
+]

@@ -2,13 +2,14 @@
 # Published AP / AP50 / AP75: 24.6 / 41.2 / 24.6 (Table A3). The paper's
 # schedule is not published; the one here is the same for all backbones, see schedule_ssdlite.py.
 #     tools/dist_train.sh configs/ssdlite_rexnet_090_coco.py 8
-# ImageNet weights of this width go to the checkpoint named below, in the authors' names or ours; we
-# know of none to download. Another place: --cfg-options
+# We know of no ImageNet weights of this width to download. Put yours where init_cfg says, with the
+# authors' layer names or ours; for another place: --cfg-options
 #     model.backbone.backbone.init_cfg.checkpoint=FILE
 _base_ = [
-    '_base_/ssdlite.py',
-    '_base_/coco_bbox_320.py',
-    '_base_/schedule_ssdlite.py',
+    '_base_/models/ssdlite.py',
+    '_base_/datasets/coco_bbox_320.py',
+    '_base_/schedules/schedule_ssdlite.py',
+    '_base_/runtime.py',
 ]
 
 maps = (702, 1152)  # the expansion inside the first stride-32 block, the last convolution

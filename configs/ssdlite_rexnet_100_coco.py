@@ -2,12 +2,13 @@
 # Published AP / AP50 / AP75: 25.2 / 41.9 / 25.3 (Table A3). The paper's
 # schedule is not published; the one here is the same for all backbones, see schedule_ssdlite.py.
 #     tools/dist_train.sh configs/ssdlite_rexnet_100_coco.py 8
-# The ImageNet weights are the authors' file or timm's, as it is; another place: --cfg-options
+# The ImageNet weights are the authors' file or timm's, unchanged; for another place: --cfg-options
 #     model.backbone.backbone.init_cfg.checkpoint=FILE
 _base_ = [
-    '_base_/ssdlite.py',
-    '_base_/coco_bbox_320.py',
-    '_base_/schedule_ssdlite.py',
+    '_base_/models/ssdlite.py',
+    '_base_/datasets/coco_bbox_320.py',
+    '_base_/schedules/schedule_ssdlite.py',
+    '_base_/runtime.py',
 ]
 
 maps = (768, 1280)  # the expansion inside the first stride-32 block, the last convolution

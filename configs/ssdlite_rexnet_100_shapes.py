@@ -2,9 +2,9 @@
 # in a few minutes.
 #     python tools/make_shapes.py && python tools/train.py configs/ssdlite_rexnet_100_shapes.py
 _base_ = [
-    '_base_/ssdlite.py',
-    '_base_/shapes_bbox_320.py',
-    '_base_/schedule_1x.py',
+    '_base_/models/ssdlite.py',
+    '_base_/datasets/shapes_bbox_320.py',
+    '_base_/schedules/schedule_1x.py',
     '_base_/runtime.py',
 ]
 

@@ -1,13 +1,14 @@
 # SSDLite, ReXNet-lite x1.0, COCO 2017, 320x320, from ImageNet weights.
 # No published result; the schedule is that of the other SSDLite configs, see schedule_ssdlite.py.
 #     tools/dist_train.sh configs/ssdlite_rexnet_lite_100_coco.py 8
-# ImageNet weights of this width go to the checkpoint named below, in the authors' names or ours; we
-# know of none to download. Another place: --cfg-options
+# We know of no ImageNet weights of this width to download. Put yours where init_cfg says, with the
+# authors' layer names or ours; for another place: --cfg-options
 #     model.backbone.backbone.init_cfg.checkpoint=FILE
 _base_ = [
-    '_base_/ssdlite.py',
-    '_base_/coco_bbox_320.py',
-    '_base_/schedule_ssdlite.py',
+    '_base_/models/ssdlite.py',
+    '_base_/datasets/coco_bbox_320.py',
+    '_base_/schedules/schedule_ssdlite.py',
+    '_base_/runtime.py',
 ]
 
 maps = (768, 1280)  # the expansion inside the first stride-32 block, the last convolution

@@ -1,14 +1,15 @@
 # SSDLite, VGNetG-1.5MP, COCO 2017, 320x320, from ImageNet weights.
 # No published result; the schedule is that of the other SSDLite configs, see schedule_ssdlite.py.
 #     tools/dist_train.sh configs/ssdlite_vgnetg_1_5mp_coco.py 8
-# ImageNet weights, as the schedule has them (published files go in as they are):
+# ImageNet weights, as the schedule has them (published files work unchanged):
 #     --cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE
-# The paper has no detector, and a network without expansions has none inside its first stride-32
-# block to read: the maps are its last ones at strides 16 and 32.
+# The paper has no detector. This network has no expansions to tap, so the maps are its last ones at
+# strides 16 and 32.
 _base_ = [
-    '_base_/ssdlite.py',
-    '_base_/coco_bbox_320.py',
-    '_base_/schedule_ssdlite.py',
+    '_base_/models/ssdlite.py',
+    '_base_/datasets/coco_bbox_320.py',
+    '_base_/schedules/schedule_ssdlite.py',
+    '_base_/runtime.py',
 ]
 
 maps = (256, 512)

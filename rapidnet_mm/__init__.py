@@ -1,48 +1,49 @@
-"""Mobile backbones for the MM family (MMDetection, MMSegmentation, ...).
+"""Mobile backbones for the MM family (MMDetection, MMSegmentation, MMPretrain).
 
-Importing this package registers everything in MMEngine's root registries, lets mmcv's NMS and
-RoIAlign come from torchvision where mmcv is installed without its compiled extension, has MMEngine
-read checkpoints, wherever they are, without running code from them, and lets configs inherit from
-``rapidnet_mm::configs/NAME.py``.
+The rooms, each with the question that it answers:
+
+- ``backbones``: what is the network?
+- ``models``: what stands on it? Heads, losses, SSDLite, classifiers, distillation.
+- ``weights``: where do weights come from, and how do they get into a model?
+- ``data``: what is wrong with my data? Also the built-in data set.
+- ``engine``: what does a training do? Config, runner, hooks, metrics.
+- ``deploy``: how do I use a trained model?
+- ``analysis``: how big, how fast, how good is it?
+- ``display``: how is it shown? Images, drawings, results, tables. Needs no torch.
+- ``commands``: the command line, one file a command.
+
+Importing the package is quick and imports neither torch nor the MM packages. What it changes in
+MMEngine and mmcv happens as soon as MMEngine is imported. :mod:`rapidnet_mm.installation` does it
+and lists it.
+
+Example:
+    >>> import rapidnet_mm
+    >>> model = rapidnet_mm.Inferencer('configs/maskrcnn_rapidnet_m_coco.py', 'epoch_12.pth')
+    >>> model('photo.jpg').names
 """
 
-try:
-    import mmcv  # noqa: F401
-    import mmengine  # noqa: F401
-except ImportError as error:
-    raise ImportError(
-        f'rapidnet_mm needs the MM stack ({error.name} is missing): '
-        "pip install 'rapidnet-mm[mm]' for the maintained onedl-* packages, "
-        "or 'rapidnet-mm[openmmlab]' for the original ones"
-    ) from error
+from importlib import import_module
 
-from . import ops
-
-ops.install()
-
-from . import backbones, config_files, evaluation, hooks, losses  # noqa: E402
-from .config_files import config_file  # noqa: E402
-from .errors import UserError  # noqa: E402
-
-config_files.register()
+from .errors import UserError
+from .installation import install, install_with_mmengine, mm_packages
 
 __version__ = '0.1.0'
-__all__ = [
-    'Inferencer',
-    'UserError',
-    '__version__',
-    'backbones',
-    'config_file',
-    'evaluation',
-    'hooks',
-    'losses',
-    'ops',
-]
+# Public names and the modules they come from. They are imported when they are first used.
+_PUBLIC = {
+    'Inferencer': 'deploy.inferencer',
+    'build_runner': 'engine.runner',
+    'config_file': 'engine.config',
+    'load_config': 'engine.config',
+    'to_inference': 'deploy.fuse',
+}
+__all__ = ['UserError', '__version__', 'install', *sorted(_PUBLIC)]
+
+install_with_mmengine()
 
 
 def __getattr__(name: str):
-    if name == 'Inferencer':  # pulls in OpenCV and the whole runner, which training never needs
-        from .inference import Inferencer
-
-        return Inferencer
+    if name in _PUBLIC:
+        with mm_packages():
+            module = import_module(f'.{_PUBLIC[name]}', __name__)
+        return getattr(module, name)
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

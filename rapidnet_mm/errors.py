@@ -1,9 +1,21 @@
-"""The one kind of error that is the input's fault, not the program's."""
+"""Errors that are the input's fault, not the program's."""
 
 
 class UserError(ValueError):
-    """Something a person gave us is wrong: a file, a config value, an argument.
+    """Something that a person gave us is wrong: a file, a config value, an argument.
 
-    The message is one line that says what is wrong, where, and what is allowed. The tools print
-    it without a traceback and exit with status 2; tracebacks are kept for our own bugs.
+    The message is one line. It says what is wrong, where, and what is allowed. The commands print
+    it without a traceback and exit with status 2. Tracebacks are for our own bugs.
     """
+
+
+def one_line(error: BaseException) -> str:
+    """Return the message of any exception on one line.
+
+    Example:
+        >>> one_line(KeyError('no such key'))
+        'no such key'
+    """
+    # str() of a KeyError is the repr of its message.
+    quoted = isinstance(error, KeyError) and len(error.args) == 1
+    return ' '.join(str(error.args[0] if quoted else error).split())

@@ -1,6 +1,6 @@
 import pytest
 
-from rapidnet_mm.datasets.shapes import make_shapes
+from rapidnet_mm.data.shapes.make import make_shapes
 
 
 @pytest.fixture(autouse=True)

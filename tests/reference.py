@@ -13,11 +13,11 @@ import numpy as np
 import torch
 
 from rapidnet_mm.backbones import MobileViG, TappedBackbone, VGNet
-from rapidnet_mm.checkpoints import to_ours
-from rapidnet_mm.classifiers import HiddenClassifier, LinearClassifier, TwoClassifiers
-from rapidnet_mm.name_tables import CLASSIFIER
+from rapidnet_mm.models.classifiers import HiddenClassifier, LinearClassifier, TwoClassifiers
+from rapidnet_mm.weights.load import to_ours
+from rapidnet_mm.weights.names import CLASSIFIER
 
-DATA = Path(__file__).parent / 'data'
+DATA = Path(__file__).parent / 'recorded'
 
 
 def fill(key, shape):

@@ -1,55 +1,6 @@
-"""Run a trained model on images: pictures with what it found, and json and label maps beside."""
+"""The command ``rapidnet infer``, see rapidnet_mm/commands."""
 
-import argparse
-import sys
-from pathlib import Path
-
-from rich.progress import track
-
-from rapidnet_mm import UserError, cli
-from rapidnet_mm.images import find_images, picture_name
-from rapidnet_mm.inference import Inferencer
-from rapidnet_mm.outputs import writable_folder, write_output
-
-
-def parse_args():
-    parser = argparse.ArgumentParser(description='Run a trained model on images')
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('inputs', nargs='+', metavar='IMAGE_OR_FOLDER')
-    parser.add_argument(
-        '--out-dir', required=True, help='where pictures, json files and label maps go'
-    )
-    parser.add_argument('--score-thr', type=cli.score, default=0.3, help='of detections (0.3)')
-    parser.add_argument('--device', help='cuda, cuda:1, cpu, ... (default: a GPU if there is one)')
-    cli.add_options(parser)
-    return parser.parse_args()
-
-
-def main() -> int:
-    args = parse_args()
-    out_dir = Path(args.out_dir)
-    images = find_images(args.inputs, leave_out=out_dir)
-    targets = [out_dir / picture_name(name) for _, name in images]
-    if len(set(targets)) < len(targets):
-        raise UserError('two inputs have the same name; give their common folder instead')
-    if any(t.resolve() == image.resolve() for t, (image, _) in zip(targets, images, strict=True)):
-        raise UserError(f'--out-dir {out_dir} holds the images themselves; choose another folder')
-    writable_folder(out_dir, '--out-dir')
-    model = Inferencer(args.config, args.checkpoint, args.device, args.cfg_options)
-    skipped = 0
-    for (image, _), target in zip(track(images, 'images'), targets, strict=True):
-        try:
-            found = model.draw(image, target, args.score_thr)
-        except UserError as error:
-            print(f'skipped: {error}', file=sys.stderr)
-            skipped += 1
-            continue
-        for ending, data in found.files(str(image), args.score_thr).items():
-            write_output(data, target.with_name(target.name + ending))
-    print(f'{len(images) - skipped} of {len(images)} images done, results in {out_dir}')
-    return 1 if skipped else 0
-
+from rapidnet_mm.commands.main import tool
 
 if __name__ == '__main__':
-    cli.run(main)
+    tool('infer')

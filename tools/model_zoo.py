@@ -1,38 +1,6 @@
-"""Count all models of the zoo and write metafiles, page and picture, or say which are stale."""
+"""The command ``rapidnet zoo``, see rapidnet_mm/commands."""
 
-import argparse
-import contextlib
-import sys
-
-from rapidnet_mm import UserError, cli, zoo
-from rapidnet_mm.outputs import write_output
-
-
-def parse_args():
-    parser = argparse.ArgumentParser(
-        description='Write counts into the metafiles, and docs/model_zoo.md with its picture'
-    )
-    parser.add_argument(
-        '--check', action='store_true', help='write nothing; exit status 2 if something is stale'
-    )
-    return parser.parse_args()
-
-
-def main() -> None:
-    args = parse_args()
-    models = zoo.load()
-    with contextlib.redirect_stdout(sys.stderr):  # libraries print while they are built
-        changed = zoo.recount(models)
-    stale = zoo.stale(models)
-    if args.check and stale:
-        files = ', '.join(path.relative_to(zoo.ROOT).as_posix() for path in stale)
-        counts = f' (other counts: {", ".join(changed)})' if changed else ''
-        raise UserError(f'{files} stale{counts}; run tools/model_zoo.py')
-    for path, content in stale.items():
-        write_output(content, path)
-        print(f'wrote {path.relative_to(zoo.ROOT)}')
-    print(f'{len(models.entries)} models, {len(stale)} files written')
-
+from rapidnet_mm.commands.main import tool
 
 if __name__ == '__main__':
-    cli.run(main)
+    tool('zoo')

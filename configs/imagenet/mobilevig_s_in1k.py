@@ -1,6 +1,11 @@
 # MobileViG-S, ImageNet-1k, 224x224, 300 epochs (8 GPUs x 128 images), distilled from RegNetY-16GF.
 #     tools/dist_train.sh configs/imagenet/mobilevig_s_in1k.py 8
-_base_ = ['../_base_/schedule_imagenet_distilled.py']
+_base_ = [
+    '../_base_/models/classifier_distilled.py',
+    '../_base_/datasets/imagenet_224_rapidnet.py',
+    '../_base_/schedules/imagenet_300e.py',
+    '../_base_/runtime_fixed_size.py',
+]
 
 model = dict(
     backbone=dict(type='MobileViG', arch='s', out_indices=(3,)),

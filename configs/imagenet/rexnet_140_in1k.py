@@ -1,7 +1,12 @@
 # ReXNet x1.4, ImageNet-1k, 224x224, 400 epochs (8 GPUs x 64 images).
 #     tools/dist_train.sh configs/imagenet/rexnet_140_in1k.py 8
 # Top-1: 79.8 % published (top-5: 94.9 %).
-_base_ = ['../_base_/schedule_imagenet_rexnet.py']
+_base_ = [
+    '../_base_/models/classifier.py',
+    '../_base_/datasets/imagenet_224_rexnet.py',
+    '../_base_/schedules/imagenet_400e.py',
+    '../_base_/runtime_fixed_size.py',
+]
 
 model = dict(
     backbone=dict(type='ReXNet', width_mult=1.4, out_indices=(4,)),

@@ -1,7 +1,12 @@
 # VGNetC-1.5MP, ImageNet-1k, 224x224, 400 epochs (8 GPUs x 64 images).
 #     tools/dist_train.sh configs/imagenet/vgnetc_1_5mp_in1k.py 8
 # The paper's own recipe is not known to us: this one is ReXNet's.
-_base_ = ['../_base_/schedule_imagenet_rexnet.py']
+_base_ = [
+    '../_base_/models/classifier.py',
+    '../_base_/datasets/imagenet_224_rexnet.py',
+    '../_base_/schedules/imagenet_400e.py',
+    '../_base_/runtime_fixed_size.py',
+]
 
 model = dict(
     backbone=dict(type='VGNet', arch='c_1_5mp', out_indices=(3,)),

@@ -2,7 +2,12 @@
 #     tools/dist_train.sh configs/imagenet/vgnetf_1_5mp_in1k.py 8
 # Top-1: 66.2 % published.
 # The paper's own recipe is not known to us: this one is ReXNet's.
-_base_ = ['../_base_/schedule_imagenet_rexnet.py']
+_base_ = [
+    '../_base_/models/classifier.py',
+    '../_base_/datasets/imagenet_224_rexnet.py',
+    '../_base_/schedules/imagenet_400e.py',
+    '../_base_/runtime_fixed_size.py',
+]
 
 model = dict(
     backbone=dict(type='VGNet', arch='f_1_5mp', out_indices=(3,)),

@@ -2,7 +2,12 @@
 #     tools/dist_train.sh configs/imagenet/vgnetg_1_0mp_in1k.py 8
 # Top-1: 67.7 % published.
 # The paper's own recipe is not known to us: this one is ReXNet's.
-_base_ = ['../_base_/schedule_imagenet_rexnet.py']
+_base_ = [
+    '../_base_/models/classifier.py',
+    '../_base_/datasets/imagenet_224_rexnet.py',
+    '../_base_/schedules/imagenet_400e.py',
+    '../_base_/runtime_fixed_size.py',
+]
 
 model = dict(
     backbone=dict(type='VGNet', arch='g_1_0mp', out_indices=(3,)),

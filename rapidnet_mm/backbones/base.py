@@ -9,8 +9,8 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..checkpoints import load_pretrained
 from ..errors import UserError
+from ..weights.load import load_pretrained
 from .layers import DeformableConv, freeze, is_training_on, recomputed
 
 STRIDES = (4, 8, 16, 32, 32)  # the fifth stage, where a family has it, is a last 1x1 convolution

@@ -10,7 +10,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..checkpoints import is_fixed_value
+from ..weights.load import is_fixed_value
 from .base import Backbone, check_arch
 from .layers import DEFAULT_NORM, build_norm, by_eight
 

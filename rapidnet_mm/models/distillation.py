@@ -18,9 +18,9 @@ from mmpretrain.models.classifiers import ImageClassifier
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..checkpoints import cover, weights_of
 from ..errors import UserError
-from ..reading import read_checkpoint
+from ..weights.load import cover, weights_of
+from ..weights.read import read_checkpoint
 
 SHARE = 0.5  # of the teacher's loss in the whole
 FETCH = (

@@ -9,8 +9,8 @@ from mmengine.registry import MODELS
 from mmpretrain.models.heads import ClsHead
 from torch import Tensor, nn
 
-from ..classifiers import HiddenClassifier, LinearClassifier, TwoClassifiers
 from ..errors import UserError
+from .classifiers import HiddenClassifier, LinearClassifier, TwoClassifiers
 
 CROSS_ENTROPY = dict(type='CrossEntropyLoss', loss_weight=1.0)
 # As MMPretrain starts its own linear heads.

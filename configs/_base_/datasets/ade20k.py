@@ -1,0 +1,39 @@
+# ADE20K (SceneParse150) under data/ade/ADEChallengeData2016 as distributed: 150 classes, labels 1
+# to 150, and 0 for what is not labelled, which reduce_zero_label ignores.
+# Your own data in this layout: in both dataloaders data_root, and type='BaseSegDataset' with
+# metainfo=dict(classes=(...)), reduce_zero_label=False where labels begin with 0 (255 is ignored);
+# num_classes in the model.
+_base_ = ['semantic.py']
+
+data_root = 'data/ade/ADEChallengeData2016/'
+data = dict(type='ADE20KDataset', data_root=data_root, reduce_zero_label=True)
+scale = (2048, 512)
+crop = (512, 512)
+
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    dict(type='RandomResize', scale=scale, ratio_range=(0.5, 2.0), keep_ratio=True),
+    dict(type='RandomCrop', crop_size=crop, cat_max_ratio=0.75),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PhotoMetricDistortion'),
+    dict(type='PackSegInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=scale, keep_ratio=True),
+    *_base_.after_resize,
+]
+sizes = [
+    dict(type='Resize', scale=(int(scale[0] * r), int(scale[1] * r)), keep_ratio=True)
+    for r in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
+]
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='TestTimeAug', transforms=[sizes, *_base_.tta_after_resize]),
+]
+
+# 8 GPUs x 4 images make the recipe's batch of 32.
+train_dataloader = dict(num_workers=4, dataset=dict(**data, pipeline=train_pipeline))
+val_dataloader = dict(num_workers=4, dataset=dict(**data, pipeline=test_pipeline))
+test_dataloader = val_dataloader

@@ -1,0 +1,147 @@
+"""Ours beside what is published: parameters and multiply-accumulates, with the difference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+from ..display.tables import text_table
+from ..engine.config import build_model, config_file, load_config
+from ..models import classifiers
+from .complexity import Count, measure
+from .papers import UNITS, Figure, Row
+
+
+class Classifier(nn.Module):
+    """A backbone and what makes an ImageNet classifier of it.
+
+    Shape: ``(N, 3, H, W) -> (N, classes)``.
+    """
+
+    def __init__(self, backbone: nn.Module, head: Mapping[str, Any]):
+        super().__init__()
+        self.backbone = backbone
+        arguments = {key: value for key, value in head.items() if key != 'type'}
+        build = getattr(classifiers, head['type'])
+        self.head = build(backbone.out_channels[-1], **arguments)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.backbone(x)[-1])
+
+
+class Comparison(NamedTuple):
+    """A published number, if there is one, beside ours."""
+
+    published: Figure | None
+    ours: int
+
+    @property
+    def difference(self) -> Decimal | None:
+        """Ours less the published one."""
+        return None if self.published is None else self.ours - self.published.value
+
+    @property
+    def within(self) -> bool:
+        """Whether ours is the published number."""
+        return self.published is None or abs(self.difference) <= self.published.allowed
+
+    def to_dict(self) -> dict[str, object]:
+        """What goes into a json; numbers in units, not in millions."""
+        if self.published is None:
+            return {'ours': self.ours}
+        return {
+            'ours': self.ours,
+            'printed': self.published.printed,
+            'derived': self.published.derived or None,
+            'compared_with': float(self.published.value),  # the printed number, or the derived one
+            'difference': float(self.difference),
+            'tolerance': float(self.published.allowed),
+            'within': self.within,
+        }
+
+    def cells(self, unit: str) -> tuple[str, str, str, str]:
+        """Ours, published, difference and tolerance, in ``unit`` unless published to the unit."""
+        if self.published is None:
+            return f'{self.ours / UNITS[unit]:.4f} {unit}', '', '', ''
+        figure, unit = self.published, self.published.unit
+        one = UNITS[unit]
+        printed = f'{figure.printed} ({figure.derived})' if figure.derived else figure.printed
+        if not unit:
+            return f'{self.ours:,}', printed, f'{self.difference:+,}', f'{figure.allowed:,}'
+        ours, difference = f'{self.ours / one:.4f} {unit}', f'{self.difference / one:+.4f}'
+        return ours, printed, difference, f'{figure.allowed / one:f}'
+
+
+class Result(NamedTuple):
+    """A row beside what we build."""
+
+    row: Row
+    params: Comparison
+    macs: Comparison
+
+    @property
+    def within(self) -> bool:
+        """Whether ours is what is published."""
+        return self.params.within and self.macs.within
+
+    def to_dict(self) -> dict[str, object]:
+        """What goes into a json."""
+        return {
+            'source': self.row.source,
+            'model': self.row.model,
+            'shape': self.row.shape,
+            'learnable_only': self.row.learnable,
+            'params': self.params.to_dict(),
+            'macs': self.macs.to_dict(),
+            'within': self.within,
+        }
+
+
+def to_text(results: Iterable[Result]) -> str:
+    """Published and ours as text, a table per source; rows out of their tolerance are marked."""
+    sides = ['published', 'difference', 'tolerance']
+    header = ['model', 'input', 'parameters', *sides, 'multiply-accumulates', *sides, '']
+    tables = []
+    for source, group in groupby(results, key=lambda result: result.row.source):
+        rows = [
+            (
+                f'{r.row.model}{", learnable only" if r.row.learnable else ""}',
+                'x'.join(map(str, r.row.shape)),
+                *r.params.cells('M'),
+                *r.macs.cells('G'),
+                '' if r.within else 'OFF',
+            )
+            for r in group
+        ]
+        tables.append(text_table(header, rows, source))
+    return '\n\n'.join(tables)
+
+
+def compare(row: Row) -> Result:
+    """What a row stands for, counted, beside what is published.
+
+    Raises:
+        UserError: its config file is missing.
+    """
+    found = count(row)
+    params = found.learnable if row.learnable else found.params
+    return Result(row, Comparison(row.params, params), Comparison(row.macs, found.macs))
+
+
+def count(row: Row) -> Count:
+    """Build what a row stands for and count it.
+
+    Raises:
+        UserError: its config file is missing.
+    """
+    if isinstance(row.build, str):
+        model = build_model(load_config(config_file(row.build)))
+    else:
+        model = MODELS.build(row.build)
+        model = (Classifier(model, row.head) if row.head else model).to('meta')
+    return measure(model, row.shape).total

@@ -1,0 +1,280 @@
+"""Published parameters and multiply-accumulates, and what to build to compare with them.
+
+A row is data; a family that is added adds rows, and the builder of its classifier if it needs one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from ..backbones.mobilevig import ARCHS as MOBILEVIG_ARCHS
+from ..backbones.rapidnet import ARCHS
+
+UNITS = {'': 1, 'M': 10**6, 'G': 10**9}
+
+
+class Figure(NamedTuple):
+    """A number as it is printed: '4,091,257', '5.64 M' (1e6), '0.348 G' (1e9).
+
+    Unless a tolerance is given it is what rounding hides: half a unit of the last digit, and
+    nothing where the count is printed to the unit.
+    """
+
+    printed: str
+    derived: str = ''  # the same to more digits, worked out from the paper: then ours has to be it
+    tolerance: str = ''  # such as '0.1 M'
+
+    @property
+    def unit(self) -> str:
+        """'M', 'G', or nothing."""
+        return self.printed.partition(' ')[2]
+
+    @property
+    def value(self) -> Decimal:
+        """What ours is compared with."""
+        return _parse(self.derived or self.printed)[0]
+
+    @property
+    def allowed(self) -> Decimal:
+        """How far ours may be from that."""
+        if self.tolerance:
+            return _parse(self.tolerance)[0]
+        return _parse(self.derived or self.printed)[1] / 2 if self.unit else Decimal(0)
+
+
+def _parse(text: str) -> tuple[Decimal, Decimal]:
+    """A printed number and one unit of its last digit."""
+    digits, _, unit = text.partition(' ')
+    number = Decimal(digits.replace(',', ''))
+    return number * UNITS[unit], Decimal(1).scaleb(number.as_tuple().exponent) * UNITS[unit]
+
+
+class Row(NamedTuple):
+    """One published model."""
+
+    source: str
+    model: str
+    build: dict | str  # config of a backbone, or name of one of our config files
+    shape: tuple[int, int]  # height and width of the image, in pixels
+    params: Figure | None = None
+    macs: Figure | None = None  # multiply-accumulates
+    head: Mapping[str, Any] | None = None  # config of a class of rapidnet_mm.models.classifiers
+    learnable: bool = False  # the published number of parameters leaves out frozen ones
+
+
+LINEAR = dict(type='LinearClassifier')
+
+
+def _two_classifiers(hidden_channels: int) -> dict[str, Any]:
+    return dict(type='TwoClassifiers', hidden_channels=hidden_channels)
+
+
+RAPIDNET_PAPER = 'RapidNet (arXiv 2412.10995)'
+REXNET_PAPER = 'ReXNet (arXiv 2007.00992)'
+
+# RapidNet: parameters and G at 224 with both classifiers, G at 512 without.
+RAPIDNET = {
+    'ti': ('6,627,840', '0.617 G', '3.22 G'),
+    's': ('9,213,088', '0.897 G', '4.68 G'),
+    'm': ('17,304,496', '1.597 G', '8.34 G'),
+    'b': ('30,556,496', '3.354 G', '17.52 G'),
+}
+# ReXNet: parameters and G at 224.
+REXNET = {
+    0.9: ('4,091,257', '0.348 G'),
+    1.0: ('4,796,873', '0.398 G'),
+    1.1: ('5.64 M', '0.481 G'),
+    1.2: ('6.57 M', '0.567 G'),
+    1.3: ('7,557,091', '0.662 G'),
+    1.4: ('8.61 M', '0.762 G'),
+    1.5: ('9,728,593', '0.876 G'),
+    2.0: ('16,366,620', '1.529 G'),
+    2.2: ('19,485,308', '1.843 G'),
+    3.0: ('34,708,792', '3.396 G'),
+}
+REXNET_PLAIN = ('3,399,240', '0.565 G')
+REXNET_LITE = {
+    1.0: ('4,740,056', '0.407 G'),
+    1.3: ('6,747,960', '0.646 G'),
+    1.5: ('8,332,296', '0.836 G'),
+    2.0: ('12,966,200', '1.498 G'),
+}
+# RapidNet-Ti's ablations (Tables 4 to 6): what is changed, parameters and G at 224, where printed.
+# The first three have neither positional encodings nor large kernels in the feed-forward networks.
+# Which of the two branches a 5x5 or a deformable kernel is in, and its dilation, the paper does not
+# say; its counts fit for one of them only, whichever, not for both.
+PLAIN = dict(use_cpe=False, large_kernel_ffn=False)
+LEVEL_2, LEVEL_3, LEVEL_4 = (dict(dilation=dilation) for dilation in (2, 3, 4))
+ONE_5X5 = (LEVEL_2, dict(LEVEL_3, kernel_size=5))
+ONE_DEFORMABLE = (LEVEL_2, dict(LEVEL_3, deformable=True))
+RAPIDNET_ABLATIONS = {
+    'pointwise': (dict(mixer='pointwise', **PLAIN), '', '0.4 G'),
+    '3x3': (dict(mixer='conv3x3', **PLAIN), '', '0.5 G'),
+    'SLDC': (dict(mixer='sldc', **PLAIN), '', '0.5 G'),
+    'SLDC, CPE': (dict(mixer='sldc', large_kernel_ffn=False), '', '0.5 G'),
+    'SLDC, CPE, large kernels': (dict(mixer='sldc'), '', '0.5 G'),
+    'MLDC, CPE, large kernels': ({}, '6.6 M', '0.6 G'),
+    'dilations 3 and 4': (dict(branches=(LEVEL_3, LEVEL_4)), '6.6 M', ''),
+    'one branch 5x5': (dict(branches=ONE_5X5), '8.6 M', ''),
+    'one deformable branch': (
+        dict(branches=ONE_DEFORMABLE),
+        '6.7 M',
+        '',
+    ),
+}
+# MobileViG: parameters and G at 224 with both classifiers.
+MOBILEVIG = {'ti': ('5,271,074', '0.662 G'), 's': ('7,276,538', '0.984 G')}
+# VGNet: parameters that are learned; kernels that are fixed are none.
+VGNET = {
+    'g_1_0mp': ('VGNetG-1.0MP', '997,358'),
+    'g_1_0mp_se': ('VGNetG-1.0MP with SE', '1,143,190'),
+    'g_1_5mp': ('VGNetG-1.5MP', '1,502,024'),
+    'g_2_0mp': ('VGNetG-2.0MP', '2,006,380'),
+    'g_2_5mp': ('VGNetG-2.5MP', '2,492,756'),
+    'c_1_5mp': ('VGNetC-1.5MP', '1,506,344'),
+    'f_1_5mp': ('VGNetF-1.5MP, edges and Gaussians', '1,485,896'),
+    'e_1_5mp': ('VGNetF-1.5MP, edges', '1,485,896'),
+}
+# SSDLite at 320: parameters and G, as printed and as worked out. The paper leaves the head open;
+# one head gives all twelve numbers, and ours has to be that one, to the last digit worked out.
+SSDLITE = {
+    'efficientnet_b0': ('6.2 M', '6.15 M', '0.97 G', '0.972 G'),
+    'rexnet_090': ('5.0 M', '4.99 M', '0.88 G', '0.888 G'),
+    'efficientnet_b1': ('8.7 M', '8.65 M', '1.35 G', '1.347 G'),
+    'rexnet_100': ('5.7 M', '5.68 M', '1.01 G', '1.008 G'),
+    'efficientnet_b2': ('10.0 M', '9.95 M', '1.55 G', '1.544 G'),
+    'rexnet_130': ('8.4 M', '8.43 M', '1.60 G', '1.601 G'),
+}
+# With a feature pyramid, at 1200x800: parameters.
+FASTER_RCNN = {
+    'efficientnet_b0': '21.0 M',
+    'rexnet_090': '20.1 M',
+    'rexnet_100': '20.7 M',
+    'rexnet_220': '33.0 M',
+    'r50': '41.8 M',
+}
+MASK_RCNN = {
+    'efficientnet_b0': '23.7 M',
+    'rexnet_090': '22.8 M',
+    'rexnet_100': '23.3 M',
+    'rexnet_220': '35.6 M',
+    'r50': '44.2 M',
+}
+# Printed without the frozen stem and first stage.
+LEARNABLE_ONLY = {'maskrcnn_r50_coco'}
+
+
+def _rapidnet() -> Iterator[Row]:
+    for arch, (params, macs, _) in RAPIDNET.items():
+        yield Row(
+            source=f'{RAPIDNET_PAPER}, ImageNet, both classifiers',
+            model=f'RapidNet-{arch.title()}',
+            build=dict(type='RapidNet', arch=arch),
+            shape=(224, 224),
+            params=Figure(params),
+            macs=Figure(macs),
+            head=_two_classifiers(ARCHS[arch].head_channels),
+        )
+    for arch, (_, _, macs) in RAPIDNET.items():
+        yield Row(
+            source=f'{RAPIDNET_PAPER}, backbone',
+            model=f'RapidNet-{arch.title()}',
+            build=dict(type='RapidNet', arch=arch),
+            shape=(512, 512),
+            macs=Figure(macs),
+        )
+
+
+def _ablations() -> Iterator[Row]:
+    source = f'{RAPIDNET_PAPER}, ablations'
+    head = _two_classifiers(ARCHS['ti'].head_channels)
+    for name, (changes, params, macs) in RAPIDNET_ABLATIONS.items():
+        yield Row(
+            source,
+            model=f'RapidNet-Ti: {name}',
+            build=dict(type='RapidNet', arch='ti', **changes),
+            shape=(224, 224),
+            params=Figure(params) if params else None,
+            macs=Figure(macs) if macs else None,
+            head=head,
+        )
+    for name, backbone, macs, distilled in (
+        ('RapidNet-Ti: not distilled', dict(type='RapidNet', arch='ti'), '0.6 G', False),
+        ('MobileViG-Ti: distilled', dict(type='MobileViG', arch='ti'), '0.7 G', True),
+        ('MobileViG-Ti: not distilled', dict(type='MobileViG', arch='ti'), '0.7 G', False),
+    ):
+        yield Row(
+            source,
+            model=name,
+            build=backbone,
+            shape=(224, 224),
+            macs=Figure(macs),
+            head={**head, 'distilled': distilled},
+        )
+
+
+def _rexnet() -> Iterator[Row]:
+    def row(model: str, params: str, macs: str, head: Mapping, **backbone: object) -> Row:
+        source = f'{REXNET_PAPER}, ImageNet'
+        return Row(source, model, backbone, (224, 224), Figure(params), Figure(macs), head)
+
+    for width, numbers in REXNET.items():
+        backbone = dict(type='ReXNet', width_mult=width, out_indices=(4,))
+        yield row(f'ReXNet x{width}', *numbers, LINEAR, **backbone)
+    yield row('ReXNet (plain)', *REXNET_PLAIN, LINEAR, type='ReXNetPlain')
+    for width, numbers in REXNET_LITE.items():
+        backbone = dict(type='ReXNetLite', width_mult=width, out_indices=(4,))
+        yield row(f'ReXNet-lite x{width}', *numbers, dict(type='HiddenClassifier'), **backbone)
+
+
+def _mobilevig() -> Iterator[Row]:
+    for arch, (params, macs) in MOBILEVIG.items():
+        yield Row(
+            source='MobileViG (arXiv 2307.00395), ImageNet, both classifiers',
+            model=f'MobileViG-{arch.title()}',
+            build=dict(type='MobileViG', arch=arch),
+            shape=(224, 224),
+            params=Figure(params),
+            macs=Figure(macs),
+            head=_two_classifiers(MOBILEVIG_ARCHS[arch].head_channels),
+        )
+
+
+def _vgnet() -> Iterator[Row]:
+    for arch, (name, params) in VGNET.items():
+        yield Row(
+            source='VGNet (arXiv 2207.10318), ImageNet',
+            model=name,
+            build=dict(type='VGNet', arch=arch),
+            shape=(224, 224),
+            params=Figure(params),
+            head=LINEAR,
+        )
+
+
+def _detectors() -> Iterator[Row]:
+    for name, (params, exact_params, macs, exact_macs) in SSDLITE.items():
+        yield Row(
+            source=f'{REXNET_PAPER}, SSDLite',
+            model=(config := f'ssdlite_{name}_coco'),
+            build=config,
+            shape=(320, 320),
+            params=Figure(params, exact_params),
+            macs=Figure(macs, exact_macs),
+        )
+    for detector, table in (('fasterrcnn', FASTER_RCNN), ('maskrcnn', MASK_RCNN)):
+        for name, params in table.items():
+            yield Row(
+                source=f'{REXNET_PAPER}, FPN detectors',
+                model=(config := f'{detector}_{name}_coco'),
+                build=config,
+                shape=(800, 1200),
+                # More than rounding: the authors' heads are not described to the last layer.
+                params=Figure(params, tolerance='0.1 M'),
+                learnable=config in LEARNABLE_ONLY,
+            )
+
+
+ROWS = (*_rapidnet(), *_rexnet(), *_detectors(), *_mobilevig(), *_ablations(), *_vgnet())

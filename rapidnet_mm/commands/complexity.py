@@ -1,0 +1,81 @@
+"""Count parameters, FLOPs and feature maps of a config, or of all published rows."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+
+from ..errors import UserError
+from . import arguments
+
+HELP = 'Count parameters, FLOPs and feature maps of a config'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
+    parser.add_argument('config', nargs='?', help='config file')
+    parser.add_argument(
+        '--shape',
+        nargs=2,
+        type=int,
+        metavar=('H', 'W'),
+        help='height and width of the image in pixels (default: what the config says)',
+    )
+    parser.add_argument('--backbone', action='store_true', help='the backbone alone')
+    parser.add_argument('--per-module', action='store_true', help='list the modules, too')
+    parser.add_argument(
+        '--depth', type=int, default=3, help='how deep --per-module goes (default: 3)'
+    )
+    parser.add_argument('--json', action='store_true', help='print json instead of tables')
+    parser.add_argument(
+        '--table',
+        action='store_true',
+        help='every published number beside ours; exit status 1 if one is off',
+    )
+    arguments.add_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the counts; returns 1 if a published number is off."""
+    if bool(args.config) == args.table:
+        raise UserError('give either a config or --table')
+    if args.table and (args.shape or args.backbone or args.per_module or args.cfg_options):
+        raise UserError('--table goes with --json only')
+    if args.depth < 1:
+        raise UserError(f'--depth {args.depth} must be at least 1')
+    # Libraries print while they are imported and built; standard output is for the result.
+    with contextlib.redirect_stdout(sys.stderr):
+        text, off = _compare_published(args) if args.table else (_count_config(args), False)
+    print(text)
+    return int(off)
+
+
+def _count_config(args: argparse.Namespace) -> str:
+    from ..analysis import complexity
+    from ..engine.config import build_model, load_config
+    from ..engine.options import parse_options
+
+    cfg = load_config(args.config, parse_options(args.cfg_options))
+    model = build_model(cfg, args.backbone)
+    shape, where = (args.shape, '--shape') if args.shape else complexity.default_shape(cfg)
+    result = complexity.measure(model, shape)
+    depth = args.depth if args.per_module else 0
+    if args.json:
+        name = type(model).__name__
+        return json.dumps({'config': args.config, 'model': name, **result.to_dict(depth)}, indent=2)
+    title = f'{args.config}: {type(model).__name__}, input {shape[0]}x{shape[1]} (HxW; {where})'
+    return f'{title}\n{result.to_text(depth)}'
+
+
+def _compare_published(args: argparse.Namespace) -> tuple[str, bool]:
+    from ..analysis import compare, papers
+
+    results = [compare.compare(row) for row in papers.ROWS]
+    off = sum(not result.within for result in results)
+    if args.json:
+        rows = [result.to_dict() for result in results]
+        return json.dumps({'rows': rows, 'off': off}, indent=2), bool(off)
+    summary = f'{len(results) - off} of {len(results)} rows are within their tolerance'
+    return f'{compare.to_text(results)}\n{summary}', bool(off)

@@ -1,0 +1,28 @@
+"""Write a checkpoint as safetensors, under this package's names where they are known.
+
+No command needs it: every known file goes in as it is. It is the way for files that hold code.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+HELP = 'Write a checkpoint as safetensors, under our names where they are known'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
+    parser.add_argument('source', metavar='IN', help='checkpoint file or URL')
+    parser.add_argument('target', metavar='OUT.safetensors', help='the file to write')
+    parser.add_argument(
+        '--trust',
+        action='store_true',
+        help='read IN even if that runs code from it; only for files of people you trust',
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Convert."""
+    from ..weights.release import convert
+
+    print(convert(args.source, args.target, args.trust))

@@ -1,0 +1,85 @@
+"""The front door: ``rapidnet NAME``, ``python -m rapidnet_mm NAME`` and ``tools/NAME.py``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+from .. import __version__
+from ..errors import UserError
+from ..installation import NEEDED, forbid_unpickling, mm_packages
+
+# Commands and their modules in this folder, in the order in which people need them.
+COMMANDS = {
+    'train': 'train',
+    'test': 'test',
+    'infer': 'infer',
+    'make-shapes': 'make_shapes',
+    'complexity': 'complexity',
+    'benchmark': 'benchmark',
+    'benchmark-train': 'benchmark_train',
+    'benchmark-graph': 'benchmark_graph',
+    'convert': 'convert',
+    'publish': 'publish',
+    'zoo': 'zoo',
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command that the arguments name, and exit."""
+    parser = argparse.ArgumentParser(
+        prog='rapidnet',
+        description='Mobile backbones: train, measure and use detectors, '
+        'segmenters and classifiers.',
+        epilog='rapidnet NAME --help explains a command',
+    )
+    parser.add_argument('--version', action='version', version=f'rapidnet-mm {__version__}')
+    commands = parser.add_subparsers(metavar='NAME', required=True)
+    for name, module in COMMANDS.items():
+        command = _module(module)
+        one = commands.add_parser(name, help=command.HELP, description=command.HELP)
+        command.add_arguments(one)
+        one.set_defaults(run=command.run)
+    args = parser.parse_args(arguments)
+    execute(args.run, args)
+
+
+def tool(name: str) -> None:
+    """Run one command with the arguments of this process: what ``tools/NAME.py`` does."""
+    command = _module(COMMANDS[name])
+    parser = argparse.ArgumentParser(description=command.HELP)
+    command.add_arguments(parser)
+    execute(command.run, parser.parse_args())
+
+
+def execute(run: Any, args: argparse.Namespace) -> None:
+    """Run a command and exit: one line for the user's errors, a traceback for ours.
+
+    With ``RAPIDNET_MM_DEBUG=1`` in the environment the user's errors come with a traceback too.
+    """
+    forbid_unpickling()
+    try:
+        with mm_packages():
+            status = run(args)
+        sys.exit(status)
+    except UserError as error:
+        if os.environ.get('RAPIDNET_MM_DEBUG'):
+            raise
+        rank = os.environ.get('RANK') or os.environ.get('SLURM_PROCID') or '0'
+        print(f'error: {"" if rank == "0" else f"[rank {rank}] "}{error}', file=sys.stderr)
+        sys.exit(2)
+    except ImportError as error:
+        if error.name not in NEEDED:
+            raise
+        print(f'error: {error}', file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _module(name: str) -> Any:
+    return import_module(f'.{name}', __package__)

@@ -1,0 +1,58 @@
+"""Measure a checkpoint on the test set of a config: AP, mIoU or accuracy."""
+
+from __future__ import annotations
+
+import argparse
+
+from . import arguments
+
+HELP = 'Measure a checkpoint on the test set of a config'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
+    arguments.add_run_arguments(parser)
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        '--show-dir', help='leave a picture of every image here: ground truth beside prediction'
+    )
+    parser.add_argument(
+        '--score-thr', type=arguments.score, default=0.3, help='detections to show (default: 0.3)'
+    )
+    parser.add_argument(
+        '--tta', action='store_true', help='test on flipped and scaled variants, and merge'
+    )
+    parser.add_argument(
+        '--fuse',
+        action='store_true',
+        help='test the inference form (BatchNorm folded into convolutions), and time both forms',
+    )
+    parser.add_argument(
+        '--out', help='write the metrics here as json (default: WORK_DIR/metrics.json)'
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measure."""
+    from ..analysis.speed import InferenceForm
+    from ..engine import config, runner
+    from ..engine.options import parse_options
+    from ..files import writable_file, write_metrics
+
+    options = parse_options(args.cfg_options)
+    cfg = config.load_config(args.config, options, args.work_dir)
+    if args.work_dir is None:
+        cfg.work_dir += '/test'  # beside the record of the training, not over it
+    out = writable_file(args.out or f'{cfg.work_dir}/metrics.json', '--out')
+    cfg.load_from, cfg.resume = args.checkpoint, False
+    if args.show_dir:
+        config.show_predictions(cfg, args.show_dir, args.score_thr)
+    if args.tta:
+        config.use_tta(cfg)
+    tester = runner.build_runner(cfg, launcher=args.launcher, mode='test')
+    if args.fuse:
+        tester.register_hook(InferenceForm(), priority='LOWEST')
+    metrics = tester.test()
+    if runner.is_first_process(args.launcher):
+        write_metrics(metrics, out)
+        print(f'metrics are in {out}')

@@ -1,0 +1,48 @@
+"""Train what a config says: a detector, a segmenter or a classifier."""
+
+from __future__ import annotations
+
+import argparse
+
+from . import arguments
+
+HELP = 'Train the model of a config'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
+    arguments.add_run_arguments(parser)
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='auto|FILE',
+        help='go on from FILE, or from the last whole checkpoint in the work directory',
+    )
+    parser.add_argument(
+        '--amp', action='store_true', help='mixed precision: float16 on a GPU, bfloat16 on the CPU'
+    )
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate with the images per step (see auto_scale_lr in the config)',
+    )
+    parser.add_argument(
+        '--tensorboard', action='store_true', help='write logs for TensorBoard as well'
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Train."""
+    from ..engine import config, runner
+    from ..engine.options import parse_options
+
+    options = parse_options(args.cfg_options)
+    cfg = config.load_config(args.config, options, args.work_dir, amp=args.amp)
+    if args.auto_scale_lr:
+        config.scale_lr(cfg)
+    if args.resume:
+        runner.resume_from(cfg, args.resume)
+    if args.tensorboard:
+        config.use_tensorboard(cfg)
+    runner.build_runner(cfg, launcher=args.launcher).train()

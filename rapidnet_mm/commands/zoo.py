@@ -1,0 +1,37 @@
+"""Count all models of the zoo and write metafiles, page and picture, or say which are stale."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+
+from ..errors import UserError
+from ..files import write_output
+
+HELP = 'Write counts into the metafiles, and docs/model_zoo.md with its picture'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
+    parser.add_argument(
+        '--check', action='store_true', help='write nothing; exit status 2 if something is stale'
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Count, and write or check."""
+    from ..analysis import zoo
+
+    models = zoo.load()
+    with contextlib.redirect_stdout(sys.stderr):  # libraries print while they are built
+        changed = zoo.recount(models)
+    stale = zoo.stale(models)
+    if args.check and stale:
+        files = ', '.join(path.relative_to(zoo.ROOT).as_posix() for path in stale)
+        counts = f' (other counts: {", ".join(changed)})' if changed else ''
+        raise UserError(f'{files} stale{counts}; run tools/model_zoo.py')
+    for path, content in stale.items():
+        write_output(content, path)
+        print(f'wrote {path.relative_to(zoo.ROOT)}')
+    print(f'{len(models.entries)} models, {len(stale)} files written')

@@ -1,0 +1,167 @@
+"""A trained model on pictures: from Python, and for tools/infer.py."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import mmcv
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.registry import MODELS, VISUALIZERS, init_default_scope
+from mmengine.utils import import_modules_from_strings
+
+from ..data.checks.config import class_names
+from ..display.drawing import Panel, compose, legend_of, paint, palette_of
+from ..display.images import read_image, write_image
+from ..display.results import Classification, Detections, Segmentation
+from ..engine.config import load_config
+from ..engine.options import merge_options
+from ..errors import UserError
+from ..weights.load import dataset_meta, fill_model
+from ..weights.read import read_checkpoint
+
+_COUNTER = itertools.count()
+Result = Detections | Segmentation | Classification
+
+
+class Inferencer:
+    """A model from a config and a checkpoint, ready for images.
+
+    Example:
+        >>> found = Inferencer('configs/maskrcnn_rapidnet_m_coco.py', 'epoch_12.pth')('street.jpg')
+        >>> found.boxes, found.names, found.masks
+
+    Args:
+        config: path of a config file, or a config.
+        checkpoint: path of a checkpoint of that model.
+        device: 'cuda', 'cuda:1', 'cpu', ...; default a GPU if there is one.
+        cfg_options: overrides, as ``--cfg-options``.
+
+    Raises:
+        UserError: config, checkpoint or device are not usable.
+    """
+
+    def __init__(
+        self,
+        config: str | Path | Config,
+        checkpoint: str | Path,
+        device: str | None = None,
+        cfg_options: Mapping[str, Any] | None = None,
+    ):
+        place = _device(device)
+        if isinstance(config, Config):
+            cfg = copy.deepcopy(config)
+            merge_options(cfg, cfg_options)
+        else:
+            cfg = load_config(config, cfg_options)
+        missing = [key for key in ('model', 'test_dataloader', 'visualizer') if not cfg.get(key)]
+        if missing:
+            raise UserError(f'the config has no {" and no ".join(missing)}')
+        import_modules_from_strings(**cfg.get('custom_imports', {'imports': []}))
+        init_default_scope(cfg.get('default_scope', 'mmdet'))
+        content = read_checkpoint(checkpoint)
+        self.model = MODELS.build(cfg.model)
+        fill_model(self.model, content, str(checkpoint))
+        self.model.to(place).eval()
+        dataset = cfg.test_dataloader.dataset
+        meta = dataset_meta(content) or {'classes': class_names(dataset)}
+        self.classes = tuple(meta['classes'])
+        # The image is read here and there is no ground truth: the rest of the test pipeline stays.
+        steps = [t for t in dataset.pipeline if not t['type'].rpartition('.')[2].startswith('Load')]
+        self._pipeline = Compose(steps)
+        # MMEngine hands out one visualizer a name, and two models may name classes differently.
+        name = f'inferencer_{next(_COUNTER)}'
+        self._visualizer = VISUALIZERS.build({**cfg.visualizer, 'vis_backends': None, 'name': name})
+        self._visualizer.dataset_meta = meta
+        self._palette = palette_of(meta)
+
+    def __call__(self, image: str | Path | np.ndarray) -> Result:
+        """Detect in one image, label its pixels or classify it, whatever the model does.
+
+        Args:
+            image: path of a file, or ``(H, W, 3)`` uint8 in OpenCV's channel order (BGR).
+
+        Raises:
+            UserError: the file is missing or no image, or the array has another shape or type.
+        """
+        return self._result(self._predict(read_image(image)))
+
+    def draw(
+        self, image: str | Path | np.ndarray, target: str | Path, score_thr: float = 0.3
+    ) -> Result:
+        """As :meth:`__call__`, and write a picture of it to ``target``.
+
+        Detections are drawn with names, and with scores where these are ``score_thr`` or more;
+        labels are shown in colours beside the image, with a legend; the most likely classes of the
+        whole image stand below it.
+
+        Raises:
+            UserError: as :meth:`__call__`, or the picture cannot be written.
+        """
+        pixels = read_image(image)
+        sample = self._predict(pixels)
+        result = self._result(sample)
+        rgb = mmcv.bgr2rgb(pixels)
+        if isinstance(result, Classification):
+            drawn = compose([Panel('image', rgb)], result.legend(self._palette))
+        elif isinstance(result, Segmentation):
+            panels = [
+                Panel('image', rgb),
+                Panel('prediction', paint(rgb, result.labels, self._palette)),
+            ]
+            drawn = compose(panels, legend_of([result.labels], self.classes, self._palette))
+        else:
+            self._visualizer.add_datasample(
+                'image', rgb, sample, draw_gt=False, pred_score_thr=score_thr
+            )
+            drawn = self._visualizer.get_image()
+        write_image(mmcv.rgb2bgr(drawn), target)
+        return result
+
+    @torch.inference_mode()
+    def _predict(self, pixels: np.ndarray) -> Any:
+        shape = pixels.shape[:2]
+        image = dict(img=pixels, img_shape=shape, ori_shape=shape, img_path=None, img_id=0)
+        try:
+            data = self._pipeline(image)
+        except cv2.error as error:
+            size = f'{shape[1]} x {shape[0]}'
+            raise UserError(f'an image of {size} cannot be resized for the model') from error
+        batch = dict(inputs=[data['inputs']], data_samples=[data['data_samples']])
+        return self.model.test_step(batch)[0].cpu()
+
+    def _result(self, sample: Any) -> Result:
+        if 'pred_score' in sample:
+            scores = sample.pred_score.numpy()
+            return Classification(scores, self.classes, tuple(sample.ori_shape))
+        if 'pred_sem_seg' in sample:
+            kind = np.uint8 if len(self.classes) <= 256 else np.uint16
+            labels = sample.pred_sem_seg.data.numpy().reshape(sample.ori_shape).astype(kind)
+            return Segmentation(labels, self.classes)
+        found = sample.pred_instances
+        return Detections(
+            boxes=found.bboxes.numpy(),
+            scores=found.scores.numpy(),
+            labels=found.labels.numpy(),
+            masks=found.masks.numpy() if 'masks' in found else None,
+            classes=self.classes,
+            shape=tuple(sample.ori_shape),
+        )
+
+
+def _device(name: str | None) -> torch.device:
+    name = name or ('cuda' if torch.cuda.is_available() else 'cpu')
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f'device {name!r} cannot be used: {reason}') from error
+    return device

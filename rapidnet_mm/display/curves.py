@@ -1,0 +1,83 @@
+"""A picture of how the training went: loss, learning rate and validation results."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+# What people look at first; a run that reports none of these gets all it reports.
+HEADLINES = ('bbox_mAP', 'segm_mAP', 'bbox_mAP_50', 'segm_mAP_50', 'mIoU', 'accuracy/top1')
+Series = dict[str, list[tuple[float, float]]]
+
+
+def read_scalars(work_dir: str | Path, run: str = '*') -> tuple[Series, Series]:
+    """Training and validation values by name, each a list of (step, value).
+
+    ``run`` is the folder of one run in the work directory, by default all of them. A resumed run
+    writes a file of its own; where two runs have a step in common the later counts.
+    Training steps are iterations; validation steps are epochs or iterations, as the loop has it.
+    """
+    merged: list[dict[str, dict[float, float]]] = [defaultdict(dict), defaultdict(dict)]
+    for file in sorted(Path(work_dir).glob(f'{run}/vis_data/scalars.json')):
+        for line in file.read_text().splitlines():
+            try:
+                record = json.loads(line)
+            except json.JSONDecodeError:  # the last line of a run that was killed
+                continue
+            step = record.get('step')
+            target = merged[0 if 'loss' in record else 1]
+            for name, value in record.items():
+                if step is not None and isinstance(value, int | float) and math.isfinite(value):
+                    target[name][step] = value
+    train, val = ({k: sorted(v.items()) for k, v in part.items()} for part in merged)
+    return train, val
+
+
+def headlines(val: Series) -> list[str]:
+    """Names of the validation results to draw."""
+    measured = [name for name in val if name not in ('step', 'time', 'data_time')]
+    return [name for name in measured if name.endswith(HEADLINES)] or measured
+
+
+def plot_curves(train: Series, val: Series, target: Path) -> None:
+    """Draw loss, learning rate and validation results side by side into ``target`` (PNG)."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    losses = [n for n in train if n == 'loss' or n.rpartition('.')[2].startswith('loss')]
+    if len(losses) == 2:  # the only part is the whole
+        losses = ['loss']
+    rates = [n for n in train if n in ('lr', 'base_lr')][:1]
+    panels = [
+        ('loss', train, losses, 'iteration'),
+        ('learning rate', train, rates, 'iteration'),
+        ('validation', val, headlines(val), 'epoch or iteration'),
+    ]
+    figure = Figure(figsize=(15, 4.2), layout='constrained')
+    FigureCanvasAgg(figure)
+    for axes, (title, series, names, unit) in zip(figure.subplots(1, 3), panels, strict=True):
+        _draw(axes, series, names)
+        axes.set(title=title, xlabel=unit, ylim=(0, None))
+        axes.grid(alpha=0.3)
+    figure.savefig(target, dpi=110)
+
+
+def _draw(axes: Any, series: Series, names: Sequence[str]) -> None:
+    for name in names:
+        steps, values = zip(*series[name], strict=True)
+        main = name == 'loss'
+        axes.plot(
+            steps,
+            values,
+            label=name,
+            linewidth=2 if main else 1.2,
+            color='black' if main else None,
+            marker='o' if len(steps) < 30 else None,
+            markersize=3,
+        )
+    if names:
+        axes.legend(fontsize='small')

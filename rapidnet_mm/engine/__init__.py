@@ -1,0 +1,13 @@
+"""What does a training do? From a config file to a runner that trains and measures.
+
+Read in this order: ``config.py`` (reads a config), ``options.py`` (overrides on the command line),
+``runner.py`` (checks, builds and runs), then ``hooks/`` (what happens during a training) and
+``metrics/`` (how results are measured). ``cpu.py``, ``amp.py`` and ``mmcv_ops.py`` make it run well
+on the machine at hand.
+
+Example:
+    >>> cfg = load_config('configs/maskrcnn_rapidnet_m_coco.py')
+    >>> build_runner(cfg).train()
+"""
+
+import mmengine  # noqa: F401  first: what install() does then finds nothing half imported here

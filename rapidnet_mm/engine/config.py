@@ -1,0 +1,194 @@
+"""Config files: where ours are, how one is read, and what the command line changes in it."""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from torch import nn
+
+from ..errors import UserError, one_line
+from ..files import writable_folder
+from .options import merge_options
+
+PACKAGE = Path(__file__).parents[1]
+# An installed package has its configs in .mim, where MMEngine looks for them; setup.py puts them
+# there. MMEngine wants a folder behind '::', so our flat folder is one:
+# rapidnet_mm::configs/NAME.py.
+INSTALLED = PACKAGE / '.mim/configs/configs'
+CHECKOUT = PACKAGE.parent / 'configs'
+
+# What MM's classes raise for a wrong value in a config.
+BUILD_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+
+
+def config_folder() -> Path:
+    """Return the folder of our configs: of the installed package, else of the checkout."""
+    return INSTALLED if INSTALLED.is_dir() else CHECKOUT
+
+
+def config_file(name: str) -> str:
+    """Return the file of one of our configs, for ``Config.fromfile``.
+
+    Args:
+        name: path in our folder of configs, with or without ``.py``.
+
+    Raises:
+        UserError: there is no such config.
+    """
+    path = config_folder() / f'{name.removesuffix(".py")}.py'
+    if not path.is_file():
+        raise UserError(f'rapidnet_mm has no config {name!r}: {path} does not exist')
+    return str(path)
+
+
+def load_config(
+    path: str | Path,
+    options: Mapping[str, Any] | None = None,
+    work_dir: str | None = None,
+    amp: bool = False,
+) -> Config:
+    """Read a config file and apply ``--amp`` and ``--cfg-options``.
+
+    The work directory is ``work_dir``, else the config's, else ``work_dirs/<name of the config>``.
+
+    Raises:
+        UserError: the file is missing or is not a config, or an option does not exist.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f'config {path} does not exist')
+    try:
+        cfg = Config.fromfile(path)
+    except Exception as error:  # a config is Python, and may fail in any way
+        raise UserError(
+            f'config {path} cannot be read: {type(error).__name__}: {one_line(error)}'
+        ) from error
+    if amp:
+        use_amp(cfg)
+    merge_options(cfg, options)
+    if work_dir is not None or cfg.get('work_dir') is None:
+        cfg.work_dir = work_dir or str(Path('work_dirs') / path.stem)
+    return cfg
+
+
+def build_model(cfg: Config, backbone_only: bool = False, device: str = 'meta') -> nn.Module:
+    """Build the model of a config, by default on the meta device. No weights are read.
+
+    Raises:
+        UserError: the config has no model, or one that cannot be built.
+    """
+    if not cfg.get('model'):
+        raise UserError('the config has no model')
+    if backbone_only and 'backbone' not in cfg.model:
+        raise UserError('--backbone: the model of the config has no backbone')
+    init_default_scope(cfg.get('default_scope', 'mmengine'))
+    with named_config_errors():
+        # On the CPU first, because some constructors compute with tensors.
+        model = MODELS.build(cfg.model.backbone if backbone_only else cfg.model)
+    return model.to(device)
+
+
+@contextmanager
+def named_config_errors() -> Iterator[None]:
+    """Turn the errors that classes raise for wrong values in a config into one line.
+
+    Raises:
+        UserError: something inside raised one of ``BUILD_ERRORS``.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except BUILD_ERRORS as error:
+        raise UserError(f'config: {config_fault(error)}') from error
+
+
+def config_fault(error: Exception) -> str:
+    """Return type and message of an error of a class in a config, without MM's advice."""
+    return f'{type(error).__name__}: {one_line(error).split(". Please")[0]}'
+
+
+def use_amp(cfg: Config) -> None:
+    """Train in mixed precision: float16 with loss scaling on a GPU, bfloat16 on the CPU.
+
+    Raises:
+        UserError: the config has no ``optim_wrapper``.
+    """
+    if not cfg.get('optim_wrapper'):
+        raise UserError('--amp: the config has no optim_wrapper')
+    wrapper = cfg.optim_wrapper
+    if torch.cuda.is_available():
+        wrapper.type = 'AmpOptimWrapper'
+        wrapper.setdefault('loss_scale', 'dynamic')
+    else:
+        wrapper.type = 'BFloat16OptimWrapper'
+
+
+def scale_lr(cfg: Config) -> None:
+    """Scale the learning rate with the number of images per step.
+
+    Raises:
+        UserError: the config does not say which batch its learning rate is for.
+    """
+    if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+        raise UserError('--auto-scale-lr: the config has no auto_scale_lr.base_batch_size')
+    cfg.auto_scale_lr.enable = True
+
+
+def show_predictions(cfg: Config, folder: str, score_thr: float = 0.3) -> None:
+    """Have the test loop leave a picture of every image: ground truth beside prediction.
+
+    Raises:
+        UserError: the folder cannot be written, or there are no pictures for this kind of model.
+    """
+    target = str(Path(folder).absolute())
+    hooks = {
+        'mmdet': dict(
+            type='DetVisualizationHook',
+            draw=True,
+            interval=1,
+            score_thr=score_thr,
+            test_out_dir=target,
+        ),
+        'mmseg': dict(type='LabelPicturesHook', out_dir=target),
+        'mmpretrain': dict(type='ClassPicturesHook', out_dir=target),
+    }
+    scope = cfg.get('default_scope')
+    if scope not in hooks:
+        raise UserError(f'--show-dir: no pictures for default_scope {scope!r}, only {[*hooks]}')
+    writable_folder(target, '--show-dir')
+    cfg.default_hooks.visualization = hooks[scope]
+
+
+def use_tta(cfg: Config) -> None:
+    """Test on variants of every image (flipped, scaled) and merge the predictions.
+
+    Raises:
+        UserError: the config does not say which variants, or how to merge.
+    """
+    missing = [key for key in ('tta_pipeline', 'tta_model') if not cfg.get(key)]
+    if missing:
+        raise UserError(f'--tta: the config has no {" and no ".join(missing)}')
+    # Merged label maps come without a channel, and MMEngine warns as it puts one back.
+    warnings.filterwarnings('ignore', 'The shape of value will convert')
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    cfg.model = dict(**cfg.tta_model, module=cfg.model)
+
+
+def use_tensorboard(cfg: Config) -> None:
+    """Log to TensorBoard beside the usual files.
+
+    Raises:
+        UserError: tensorboard is not installed.
+    """
+    if importlib.util.find_spec('tensorboard') is None:
+        raise UserError("--tensorboard needs that package: pip install 'rapidnet-mm[tensorboard]'")
+    cfg.visualizer.vis_backends.append(dict(type='TensorboardVisBackend'))

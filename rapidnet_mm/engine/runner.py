@@ -1,0 +1,233 @@
+"""From a config file to a runner that trains or tests: what tools/train.py and test.py call."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmengine.runner import EpochBasedTrainLoop, Runner
+
+from ..data.checks.config import check_data, tell_other_classes
+from ..errors import UserError
+from ..files import writable_folder
+from ..weights.load import WRAPPERS, dataset_meta, fill_model, weights_for
+from ..weights.read import read_checkpoint
+from .config import config_fault, named_config_errors
+from .cpu import tune_for_cpu
+from .hooks.checkpoint import latest_checkpoint
+
+
+def build_runner(cfg: Config, *, launcher: str = 'none', mode: str = 'train') -> CheckedRunner:
+    """Check what the config needs, fit it to this machine, and build the runner.
+
+    Args:
+        cfg: as :func:`load_config` returns it.
+        launcher: 'none', 'pytorch' or 'slurm'.
+        mode: 'train' checks training and validation data, 'test' the test data.
+
+    Raises:
+        UserError: data, work directory or number of classes do not fit.
+    """
+    missing = [k for k in ('model', f'{mode}_dataloader', f'{mode}_cfg') if not cfg.get(k)]
+    if missing:
+        raise UserError(f'the config has no {" and no ".join(missing)}, which {mode}ing needs')
+    writable_folder(cfg.work_dir, '--work-dir')
+    if is_first_process(launcher):
+        check_data(cfg, ('train', 'val') if mode == 'train' else ('test',))
+    cfg.launcher = launcher
+    _fit_to_device(cfg)
+    for split in ('train', 'val', 'test'):
+        loader = cfg.get(f'{split}_dataloader')
+        if loader and not loader.get('num_workers'):
+            loader.persistent_workers = False  # torch refuses to keep workers that are not there
+    if mode == 'test':
+        for key in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'):
+            cfg.pop(key, None)
+        for key in ('val_dataloader', 'val_cfg', 'val_evaluator'):
+            cfg.pop(key, None)
+    with named_config_errors():
+        runner = CheckedRunner.from_cfg(cfg)
+    _check_channels(unwrapped(runner.model))
+    tune_for_cpu(runner.model)
+    return runner
+
+
+def is_first_process(launcher: str) -> bool:
+    """Whether this is the one process that checks and reports for all."""
+    variable = {'pytorch': 'RANK', 'slurm': 'SLURM_PROCID'}.get(launcher, '')
+    return os.environ.get(variable, '0') == '0'
+
+
+def resume_from(cfg: Config, checkpoint: str) -> None:
+    """Go on with a run: from ``checkpoint``, or with 'auto' from the newest whole one.
+
+    Raises:
+        UserError: the checkpoint does not exist.
+    """
+    found = latest_checkpoint(cfg.work_dir) if checkpoint == 'auto' else Path(checkpoint)
+    if found is None:
+        print_log(f'no checkpoint in {cfg.work_dir} yet: starting from the beginning')
+        return
+    if not found.is_file():
+        state = 'is a folder, not a file' if found.is_dir() else 'does not exist'
+        raise UserError(f'--resume: checkpoint {found} {state}')
+    cfg.resume, cfg.load_from = True, str(found)
+
+
+class CheckedRunner(Runner):
+    """MMEngine's runner. It reads checkpoints safely, and they have to fit the model."""
+
+    def build_val_loop(self, loop: Any) -> Any:
+        """Return the validation loop; see :class:`Runner`."""
+        with named_config_errors():
+            return super().build_val_loop(loop)
+
+    def build_test_loop(self, loop: Any) -> Any:
+        """Return the test loop; see :class:`Runner`."""
+        with named_config_errors():
+            return super().build_test_loop(loop)
+
+    def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
+        """Return the optimizer with its wrapper; see :class:`Runner`."""
+        with named_config_errors():
+            return super().build_optim_wrapper(optim_wrapper)
+
+    def build_param_scheduler(self, scheduler: Any) -> Any:
+        """Return the schedulers; see :class:`Runner`."""
+        with named_config_errors():
+            return super().build_param_scheduler(scheduler)
+
+    def build_train_loop(self, loop: Any) -> Any:
+        """The loop of the training.
+
+        Raises:
+            UserError: it cannot be built, or has nothing to train on.
+        """
+        with named_config_errors():
+            loop = super().build_train_loop(loop)
+        loader = loop.dataloader
+        if isinstance(loop, EpochBasedTrainLoop) and not len(loader):
+            batches = loader.batch_sampler
+            last = ', and drop_last=True leaves out what is less' * batches.drop_last
+            raise UserError(
+                f'train_dataloader has no batch: {len(loader.sampler)} images for this process at '
+                f'batch_size={batches.batch_size}{last}'
+            )
+        return loop
+
+    def _init_model_weights(self) -> None:
+        try:
+            with named_config_errors():
+                super()._init_model_weights()
+        except OSError as error:  # MMEngine's own backbones, without a network
+            raise UserError(
+                f'init_cfg: the weights cannot be read ({error}); name a file in its checkpoint, '
+                'or start without (init_cfg=None)'
+            ) from error
+
+    def test(self) -> dict[str, Any]:
+        """Measure; beside the metrics come the ``details`` that some keep out of the log."""
+        metrics = super().test()
+        for metric in self.test_evaluator.metrics:
+            metrics |= getattr(metric, 'details', {})
+        return metrics
+
+    def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Go on with a training.
+
+        Raises:
+            UserError: the checkpoint is another training's.
+        """
+        try:
+            super().resume(filename, *args, **kwargs)
+        except UserError:
+            raise
+        except (KeyError, ValueError) as error:
+            reason = config_fault(error)
+            raise UserError(f'--resume: {filename} is of another training ({reason})') from error
+
+    def load_checkpoint(
+        self,
+        filename: str,
+        map_location: Any = 'cpu',
+        strict: bool = False,  # noqa: ARG002  (the parent's signature)
+        revise_keys: list = (),  # noqa: ARG002
+    ) -> dict:
+        """Load weights: all of them to resume or to test, the backbone's at least to fine-tune.
+
+        Raises:
+            UserError: a file that is no checkpoint, is another model's, or, to resume from, lacks
+                the state of the training.
+        """
+        content = read_checkpoint(filename, map_location)
+        if self._resume and not {'optimizer', 'meta', 'message_hub'} <= set(content):
+            raise UserError(
+                f'--resume: {filename} holds weights but no state of a training; '
+                'to start from its weights use --cfg-options load_from=FILE'
+            )
+        if self._train_dataloader is None:
+            trained = (dataset_meta(content) or {}).get('classes')
+            tell_other_classes(trained, self.test_dataloader.dataset, filename)
+        model = unwrapped(self.model)
+        weights = weights_for(model, content, filename)
+        # Hooks, such as the one that averages weights, know no wrapper but this.
+        content = {key: value for key, value in content.items() if key not in WRAPPERS[:-1]}
+        content['state_dict'] = weights.state
+        self.call_hook('after_load_checkpoint', checkpoint=content)
+        weights = weights._replace(state=content['state_dict'])
+        fine_tuning = self._train_dataloader is not None and not self._resume
+        fill_model(model, weights, filename, require='backbone.' if fine_tuning else '')
+        self._has_loaded = True
+        return content
+
+
+def unwrapped(model: torch.nn.Module) -> torch.nn.Module:
+    """The model that has the weights, out of what distributes it or merges its predictions."""
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    return model
+
+
+def _check_channels(model: torch.nn.Module) -> None:
+    """What neck, or a classifier's head, is configured for against what the backbone gives."""
+    given = getattr(getattr(model, 'backbone', None), 'out_channels', None)
+    neck = getattr(model, 'neck', None)
+    taken = getattr(neck, 'in_channels', None)
+    head = getattr(getattr(model, 'head', None), 'in_channels', None)
+    if neck is None and isinstance(given, tuple) and isinstance(head, int) and given[-1] != head:
+        raise UserError(
+            f'model.head.in_channels is {head}, but {type(model.backbone).__name__} gives '
+            f'{given[-1]}; set model.head.in_channels={given[-1]}'
+        )
+    if isinstance(given, tuple) and isinstance(taken, list | tuple) and given != tuple(taken):
+        raise UserError(
+            f'model.neck.in_channels is {list(taken)}, but {type(model.backbone).__name__} gives '
+            f'{list(given)}; set model.neck.in_channels={list(given)}'
+        )
+
+
+def _fit_to_device(cfg: Config) -> None:
+    """Without a GPU: gloo instead of NCCL, and BatchNorm statistics averaged once an epoch."""
+    if torch.cuda.is_available():
+        return
+    cfg.sync_bn = None  # torch has SyncBatchNorm for GPUs only
+    for split in ('train', 'val', 'test'):
+        if (cfg.get(f'{split}_dataloader') or {}).get('pin_memory'):
+            cfg[f'{split}_dataloader'].pin_memory = False  # it is for copies to a GPU
+    if cfg.launcher == 'none':
+        return
+    if not cfg.get('model_wrapper_cfg'):
+        cfg.model_wrapper_cfg = dict(
+            type='MMDistributedDataParallel',
+            device_ids=None,
+            broadcast_buffers=False,
+            find_unused_parameters=cfg.get('find_unused_parameters', False),
+        )
+    cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='SyncBuffersHook')]
+    if cfg.launcher == 'pytorch' and not torch.distributed.is_initialized():
+        torch.distributed.init_process_group('gloo')  # MMEngine would ask for a GPU first

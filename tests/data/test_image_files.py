@@ -1,0 +1,145 @@
+from io import BytesIO
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from tests.messages import assert_says, refusal
+
+from rapidnet_mm.data.checks import image_files as files
+from rapidnet_mm.data.checks.image_files import check_images
+
+PIXELS = np.random.default_rng(0).integers(0, 255, (40, 48, 3), np.uint8)
+
+
+@pytest.fixture
+def images(tmp_path):
+    folder = tmp_path / 'pictures'
+    folder.mkdir()
+    paths = [folder / f'{name}.{kind}' for name in 'abcd' for kind in ('jpg', 'png')]
+    for path in paths:
+        cv2.imwrite(str(path), PIXELS)
+    return paths
+
+
+def test_good_images_pass(images):
+    check_images(images)
+
+
+@pytest.mark.parametrize('kind', ['bmp', 'webp', 'tiff', 'ppm', 'jp2'])
+def test_other_formats_that_opencv_reads_pass(tmp_path, kind):
+    path = tmp_path / f'a.{kind}'
+    cv2.imwrite(str(path), PIXELS)
+    check_images([path])
+
+
+def test_grey_progressive_and_misnamed_images_pass(tmp_path):
+    Image.fromarray(PIXELS[..., 0]).save(tmp_path / 'grey.jpg')
+    Image.fromarray(PIXELS).save(tmp_path / 'progressive.jpg', progressive=True)
+    Image.fromarray(PIXELS).save(tmp_path / 'a_png.jpg', format='png')
+    check_images(list(tmp_path.glob('*.jpg')))
+
+
+@pytest.mark.parametrize('kind', ['jpg', 'png'])
+@pytest.mark.parametrize('size', [10, 200_000])
+def test_what_cameras_append_is_no_fault(tmp_path, kind, size):
+    path = tmp_path / f'a.{kind}'
+    path.write_bytes(cv2.imencode(f'.{kind}', PIXELS)[1].tobytes() + bytes(size))
+    check_images([path])
+
+
+@pytest.mark.parametrize('kind', ['jpg', 'png', 'webp'])
+@pytest.mark.parametrize('kept', [0.1, 0.5, 0.99])
+def test_truncated_images_are_found(tmp_path, kind, kept):
+    path = tmp_path / f'a.{kind}'
+    data = cv2.imencode(f'.{kind}', PIXELS)[1].tobytes()
+    path.write_bytes(data[: int(kept * len(data))])
+    assert_says(refusal(check_images, [path]), f'1 of 1 images in {tmp_path}', f'a.{kind} (trunc')
+
+
+def test_the_end_of_a_thumbnail_is_not_the_end_of_the_image(tmp_path):
+    picture = BytesIO()
+    Image.fromarray(PIXELS).save(picture, 'jpeg')
+    data = picture.getvalue()
+    thumbnail = b'Exif\0\0' + data
+    header = b'\xff\xd8\xff\xe1' + (2 + len(thumbnail)).to_bytes(2, 'big') + thumbnail
+    path = tmp_path / 'a.jpg'
+    path.write_bytes(header + data[2:])
+    check_images([path])
+    path.write_bytes(header + data[2 : len(data) // 2])
+    assert 'a.jpg (truncated)' in refusal(check_images, [path])
+
+
+def test_empty_missing_and_other_files_are_told_apart(images):
+    images[0].write_bytes(b'')
+    images[1].unlink()
+    images[2].write_text('<html>404</html>')
+    line = refusal(check_images, images)
+    assert_says(line, f'3 of 8 images in {images[0].parent}', 'take them out of the annotations')
+    assert_says(line, 'a.jpg (empty)', 'a.png (missing)', 'b.jpg (not an image)')
+
+
+def test_only_the_first_bad_images_are_named(images):
+    for path in images[:5]:
+        path.unlink()
+    line = refusal(check_images, images)
+    assert_says(line, 'a.jpg', 'a.png', 'b.jpg', ' and 2 more')
+    assert 'b.png' not in line
+
+
+def test_a_name_in_another_case_is_pointed_out(images):
+    images[0].rename(images[0].with_suffix('.JPG'))
+    if images[0].exists():
+        pytest.skip('this file system does not tell cases apart')
+    assert 'a.jpg (missing, but a.JPG is there)' in refusal(check_images, images)
+
+
+# Remembering
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """How many image files have been read."""
+    found = []
+    read = files.find_fault
+    monkeypatch.setattr(files, 'find_fault', lambda path: found.append(path) or read(path))
+    return found
+
+
+def test_good_images_are_not_read_again_until_one_changes(images, reads):
+    check_images(images)
+    assert len(reads) == 8
+    check_images(images)
+    assert len(reads) == 8
+    images[3].write_bytes(images[3].read_bytes()[:-20])
+    assert 'b.png (truncated)' in refusal(check_images, images)
+    assert len(reads) == 16
+
+
+def test_bad_images_are_not_remembered(images, reads):
+    images[0].write_bytes(b'')
+    for _ in range(2):
+        refusal(check_images, images)
+    assert len(reads) == 16
+
+
+def test_without_remembering_everything_is_read_and_nothing_written(images, reads, cache):
+    for _ in range(2):
+        check_images(images, remember=False)
+    assert len(reads) == 16
+    assert not cache.exists()
+
+
+def test_where_nothing_can_be_written_nothing_is_remembered(images, reads, cache):
+    cache.parent.write_text('a file, where the folder should be')
+    for _ in range(2):
+        check_images(images)
+    assert len(reads) == 16
+
+
+def test_a_damaged_note_does_not_count(images, reads, cache):
+    check_images(images)
+    for file in cache.iterdir():
+        file.write_text('{')
+    check_images(images)
+    assert len(reads) == 16
