@@ -9,8 +9,8 @@ from torch import nn
 
 from rapidnet_mm import UserError
 from rapidnet_mm.backbones import RapidNet, ReXNet, VGNet
-from rapidnet_mm.checkpoints import (
-    Pretrained,
+from rapidnet_mm.weights.initializer import Pretrained
+from rapidnet_mm.weights.load import (
     dataset_meta,
     fill_model,
     fixed_tensors,
@@ -18,7 +18,7 @@ from rapidnet_mm.checkpoints import (
     load_pretrained,
     weights_of,
 )
-from rapidnet_mm.name_tables import RAPIDNET
+from rapidnet_mm.weights.names import RAPIDNET
 
 from ..messages import assert_says, refusal
 from ..training import random_statistics

@@ -11,8 +11,9 @@ from mmengine.runner import CheckpointLoader
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from safetensors.torch import save_file
 
-from rapidnet_mm import reading
-from rapidnet_mm.reading import read_checkpoint
+from rapidnet_mm import installation
+from rapidnet_mm.weights import read as reading
+from rapidnet_mm.weights.read import read_checkpoint
 
 from ..messages import assert_says, refusal
 
@@ -139,12 +140,12 @@ def test_unpickling_reads_safetensors_too_and_puts_tensors_on_the_cpu(paths, mon
 
 
 def test_torch_is_told_to_refuse_and_no_longer_to_allow(monkeypatch):
-    monkeypatch.setenv(reading.FORCE_UNSAFE, '1')
-    monkeypatch.delenv(reading.FORCE_SAFE, raising=False)
-    reading.forbid_unpickling()
-    reading.forbid_unpickling()
-    assert reading.FORCE_UNSAFE not in os.environ
-    assert os.environ[reading.FORCE_SAFE] == '1'
+    monkeypatch.setenv(installation.FORCE_UNSAFE, '1')
+    monkeypatch.delenv(installation.FORCE_SAFE, raising=False)
+    installation.forbid_unpickling()
+    installation.forbid_unpickling()
+    assert installation.FORCE_UNSAFE not in os.environ
+    assert os.environ[installation.FORCE_SAFE] == '1'
 
 
 def test_an_old_name_leads_to_the_new_one(paths, monkeypatch):

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from rapidnet_mm.backbones import RapidNet
-from rapidnet_mm.name_tables import NAME_TABLES, RAPIDNET
-from rapidnet_mm.translation import to_ours
+from rapidnet_mm.weights.names import NAME_TABLES, RAPIDNET
+from rapidnet_mm.weights.translate import to_ours
 
 HEADS = {
     'head.weight': torch.rand(10, 4),

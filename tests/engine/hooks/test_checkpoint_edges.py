@@ -7,9 +7,10 @@ import pytest
 import torch
 from mmengine.fileio import LocalBackend, get_file_backend
 
-from rapidnet_mm.hooks import AtomicBackend, AtomicCheckpointHook
-from rapidnet_mm.hooks import checkpoint as module
-from rapidnet_mm.hooks.checkpoint import _RemovesLater, latest_checkpoint, write_atomically
+from rapidnet_mm.engine.hooks import AtomicBackend, AtomicCheckpointHook
+from rapidnet_mm.engine.hooks import checkpoint as module
+from rapidnet_mm.engine.hooks.checkpoint import _RemovesLater, latest_checkpoint
+from rapidnet_mm.files import write_atomically
 
 
 def before_train(folder):

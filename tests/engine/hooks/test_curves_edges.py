@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 from matplotlib.figure import Figure
 
-from rapidnet_mm.hooks import CurvesHook
-from rapidnet_mm.hooks.curves import headlines, plot_curves, read_scalars
+from rapidnet_mm.display.curves import headlines, plot_curves, read_scalars
+from rapidnet_mm.engine.hooks import CurvesHook
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from mmengine.structures import PixelData
 from mmpretrain.structures import DataSample
 from mmseg.structures import SegDataSample
 
-from rapidnet_mm import pictures
-from rapidnet_mm.hooks import ClassPicturesHook, LabelPicturesHook
-from rapidnet_mm.hooks import pictures as hook_module
+from rapidnet_mm.display import drawing as pictures
+from rapidnet_mm.engine.hooks import ClassPicturesHook, LabelPicturesHook
+from rapidnet_mm.engine.hooks import pictures as hook_module
 
 CLASSES = ('sky', 'road', 'tree')
 PALETTE = [(10, 200, 250), (200, 10, 20), (20, 180, 30)]
@@ -38,8 +38,7 @@ def composed(monkeypatch):
         composed.append((panels, legend))
         return compose(panels, legend)
 
-    for module in (pictures, hook_module):
-        monkeypatch.setattr(module, 'compose', record, raising=False)
+    monkeypatch.setattr(hook_module, 'compose', record)
     return composed
 
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from mmengine.logging import MMLogger
 
-from rapidnet_mm.evaluation import CocoAP
-from rapidnet_mm.evaluation.coco import BACKENDS, coco_api
+from rapidnet_mm.engine.metrics import CocoAP
+from rapidnet_mm.engine.metrics.coco import BACKENDS, coco_api
 
 from ...messages import assert_says, refusal
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from mmengine.logging import MMLogger
 
-from rapidnet_mm.evaluation import semantic
+from rapidnet_mm.engine.metrics import semantic
 
-from ...test_semantic_iou import CLASSES, IGNORED, expected, make_images, metric, sample
+from .test_semantic import CLASSES, IGNORED, expected, make_images, metric, sample
 
 
 @pytest.mark.parametrize('count', [6, 7])
