@@ -19,9 +19,8 @@ from rapidnet_mm.weights.load import (
     weights_of,
 )
 from rapidnet_mm.weights.names import RAPIDNET
-
-from ..messages import assert_says, refusal
-from ..training import random_statistics
+from tests.messages import assert_says, refusal
+from tests.training import random_statistics
 
 
 class Detector(nn.Module):

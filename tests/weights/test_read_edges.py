@@ -14,8 +14,7 @@ from safetensors.torch import save_file
 from rapidnet_mm import installation
 from rapidnet_mm.weights import read as reading
 from rapidnet_mm.weights.read import read_checkpoint
-
-from ..messages import assert_says, refusal
+from tests.messages import assert_says, refusal
 
 STATE = {'weight': torch.arange(3.0)}
 

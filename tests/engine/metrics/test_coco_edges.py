@@ -11,8 +11,7 @@ from mmengine.logging import MMLogger
 
 from rapidnet_mm.engine.metrics import CocoAP
 from rapidnet_mm.engine.metrics.coco import BACKENDS, coco_api
-
-from ...messages import assert_says, refusal
+from tests.messages import assert_says, refusal
 
 SIZE = (120, 160)
 both_backends = pytest.mark.parametrize('backend', BACKENDS)

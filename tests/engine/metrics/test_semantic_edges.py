@@ -5,8 +5,14 @@ import pytest
 from mmengine.logging import MMLogger
 
 from rapidnet_mm.engine.metrics import semantic
-
-from .test_semantic import CLASSES, IGNORED, expected, make_images, metric, sample
+from tests.engine.metrics.test_semantic import (
+    CLASSES,
+    IGNORED,
+    expected,
+    make_images,
+    metric,
+    sample,
+)
 
 
 @pytest.mark.parametrize('count', [6, 7])
