@@ -35,27 +35,40 @@ ORIGINAL = [
 
 
 class BuildWithConfigs(build_py):
-    """Puts the configs and their index where MMEngine looks for those of a package: ``.mim``.
+    """Puts configs, metafiles and tools into ``.mim``, where MMEngine and ``mim`` look for them.
 
-    MMEngine wants a folder between ``rapidnet_mm::`` and the name of a config, so ours, which is
-    flat, becomes one: ``.mim/configs/configs``. An editable install gets a link to it.
+    MMEngine wants a folder between ``rapidnet_mm::`` and the name of a config. Our folder is flat,
+    so it becomes that folder: ``.mim/configs/configs``. The metafiles name the configs by their
+    places in ``.mim``. An editable install has links to ``configs`` and ``tools``.
     """
 
     def run(self) -> None:
         super().run()
         target = (HERE if self.editable_mode else Path(self.build_lib)) / 'rapidnet_mm/.mim'
         shutil.rmtree(target, ignore_errors=True)
-        folder = target / 'configs/configs'
-        folder.parent.mkdir(parents=True)
+        self._put(HERE / 'configs', target / 'configs/configs')
+        self._put(HERE / 'tools', target / 'tools')
         index = (HERE / 'model-index.yml').read_text()
-        (target / 'model-index.yml').write_text(index.replace('configs/', 'configs/configs/'))
+        paths = re.findall(r'configs/.*metafile\.yml', index)
+        for path in paths:
+            name = f'metafiles/{Path(path).parent.name}.yml'
+            index = index.replace(path, name)
+            metafile = (
+                (HERE / path).read_text().replace('Config: configs/', 'Config: configs/configs/')
+            )
+            (target / name).parent.mkdir(exist_ok=True)
+            (target / name).write_text(metafile)
+        (target / 'model-index.yml').write_text(index)
+
+    def _put(self, source: Path, target: Path) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
         if self.editable_mode:
             try:
-                folder.symlink_to(os.path.relpath(HERE / 'configs', folder.parent))
+                target.symlink_to(os.path.relpath(source, target.parent))
                 return
-            except OSError:  # Windows, for most users
+            except OSError:  # Windows does not let most users make links
                 pass
-        shutil.copytree(HERE / 'configs', folder, ignore=shutil.ignore_patterns('__pycache__'))
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns('__pycache__'))
 
 
 setup(
@@ -75,6 +88,7 @@ setup(
         'numpy',
         'pycocotools>=2.0.7',
         'faster-coco-eval>=1.6',
+        'filelock',
         'matplotlib',
         'rich',
         'safetensors>=0.4.3',

@@ -24,8 +24,9 @@ from rapidnet_mm.backbones import RapidNet
 from rapidnet_mm.engine.config import load_config
 from rapidnet_mm.engine.metrics.coco import coco_api, evaluate
 from rapidnet_mm.models.classifiers import TwoClassifiers
-from rapidnet_mm.weights.load import fill_model, to_ours
+from rapidnet_mm.weights.load import fill_model, weights_for
 from rapidnet_mm.weights.release import write_checked
+from rapidnet_mm.weights.translate import to_ours
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.reference import logits, mobilevig_outputs, rexnet_outputs, vgnet_outputs
@@ -152,7 +153,8 @@ def check_classifiers(folder: Path) -> None:
         path = folder / f'{name}.json'
         expected = json.loads(path.read_text())['outputs']['logits']
         model = built(f'imagenet/{config}')
-        coverage = fill_model(model, {'model': filled(fill, path)}, path.name)
+        weights = weights_for(model, {'model': filled(fill, path)}, path.name)
+        coverage = fill_model(model, weights, path.name)
         assert coverage.complete, coverage
         assert not coverage.unused, coverage
         with torch.no_grad():
@@ -169,7 +171,7 @@ def built(config: str) -> nn.Module:
 
 
 def maps_with(backbone: nn.Module, file: str, places: dict, image: torch.Tensor) -> dict:
-    inner = backbone.backbone if hasattr(backbone, 'taps') else backbone  # that of SSDLite
+    inner = backbone.inner_backbone()  # SSDLite's backbone is wrapped in another
     inner.init_cfg = dict(type='Pretrained', checkpoint=file)
     inner._is_init = False
     inner.init_weights()

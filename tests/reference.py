@@ -14,8 +14,8 @@ import torch
 
 from rapidnet_mm.backbones import MobileViG, TappedBackbone, VGNet
 from rapidnet_mm.models.classifiers import HiddenClassifier, LinearClassifier, TwoClassifiers
-from rapidnet_mm.weights.load import to_ours
 from rapidnet_mm.weights.names import CLASSIFIER
+from rapidnet_mm.weights.translate import to_ours
 
 DATA = Path(__file__).parent / 'recorded'
 

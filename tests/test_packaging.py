@@ -1,14 +1,17 @@
-"""The package as others install it: the configs come along and are found by its name."""
+"""The package as others install it: configs and tools come along and are found by its name."""
 
 import ast
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
+import yaml
 
 from rapidnet_mm import UserError, config_file
 
@@ -54,8 +57,11 @@ for file in ('fruit.py', 'line.py', rapidnet_mm.config_file('semfpn_rapidnet_ti_
 
 
 def run(code, cwd, **env):
+    return execute([sys.executable, '-W', 'ignore', '-c', code], cwd, **env)
+
+
+def execute(command, cwd, **env):
     env = {**{k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}, **env}
-    command = [sys.executable, '-W', 'ignore', '-c', code]
     done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return done.stdout
@@ -67,7 +73,7 @@ def checkout(tmp_path_factory):
     folder = tmp_path_factory.mktemp('checkout')
     for name in ('setup.py', 'pyproject.toml', 'README.md', 'LICENSE', 'model-index.yml'):
         shutil.copy(REPOSITORY / name, folder)
-    for name in ('rapidnet_mm', 'configs'):
+    for name in ('rapidnet_mm', 'configs', 'tools'):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns('.mim'))
     return folder
 
@@ -90,6 +96,51 @@ def test_another_project_inherits_our_configs_by_package_name(editable, checkout
     assert output[1:] == ['TappedBackbone', *([] if editable else built)]
     carried = site / 'rapidnet_mm/.mim/configs/configs'
     assert files(carried) == files(CONFIGS)
+
+
+@pytest.mark.parametrize('editable', [False, True], ids=['installed', 'editable'])
+def test_mim_finds_tools_and_configs_where_it_looks_for_them(editable, checkout, tmp_path):
+    run(BUILD.format(editable=editable), checkout)
+    site = checkout if editable else checkout / 'site'
+    folder = site / 'rapidnet_mm/.mim'
+    # `mim train` and `mim test` run these, with the config as a path or as the name of a file
+    # that is in .mim/configs once.
+    tools = {path.name for path in (REPOSITORY / 'tools').iterdir() if path.is_file()}
+    assert tools <= {path.name for path in (folder / 'tools').iterdir()}
+    for tool in ('train.py', 'test.py'):
+        command = [sys.executable, str(folder / 'tools' / tool), '--help']
+        assert f'usage: {tool}' in execute(command, tmp_path, PYTHONPATH=str(site))
+    walk = os.walk(folder / 'configs', followlinks=True)
+    names = Counter(name for _, _, inside in walk for name in inside)
+    assert all(names[path.name] == 1 for path in LEAVES)
+    # `mim download` and `mim search` read the index; Config is a path in .mim.
+    index = yaml.safe_load((folder / 'model-index.yml').read_text())
+    metafiles = [yaml.safe_load((folder / path).read_text()) for path in index['Import']]
+    models = [model for content in metafiles for model in content['Models']]
+    configs = {(folder / model['Config']).resolve() for model in models if 'Config' in model}
+    assert {path.relative_to((folder / 'configs/configs').resolve()) for path in configs} == {
+        path.relative_to(CONFIGS) for path in LEAVES
+    }
+
+
+@pytest.mark.slow
+def test_the_wheel_brings_the_command(checkout, tmp_path):
+    pip = [sys.executable, '-m', 'pip', '--disable-pip-version-check', '--quiet']
+    wheels, site, other = (tmp_path / name for name in ('wheels', 'site', 'other'))
+    build = ['wheel', '--no-deps', '--no-build-isolation', '--wheel-dir', str(wheels), '.']
+    execute([*pip, *build], checkout)
+    (wheel,) = map(str, wheels.iterdir())
+    execute([*pip, 'install', '--no-deps', '--target', str(site), wheel], tmp_path)
+    (rapidnet,) = map(str, (site / 'bin').glob('rapidnet*'))
+    other.mkdir()
+    env = {'PYTHONPATH': str(site)}
+    assert 'make-shapes' in execute([rapidnet, '--help'], other, **env)
+    assert 'make-shapes' in execute([sys.executable, '-m', 'rapidnet_mm', '--help'], other, **env)
+    execute([rapidnet, 'make-shapes', '--train', '2', '--val', '1'], other, **env)
+    assert len(list((other / 'data/shapes/train').iterdir())) == 2
+    name = 'maskrcnn_rapidnet_ti_shapes'
+    output = execute([rapidnet, 'complexity', name, '--backbone', '--json'], other, **env)
+    assert json.loads(output)['model'] == 'RapidNet'
 
 
 def bases(path):

@@ -1,6 +1,15 @@
 """How big, how fast, how good is it?
 
-``complexity.py`` counts parameters and FLOPs. ``papers.py`` has the published counts as data, and
-``compare.py`` puts ours beside them. ``speed.py`` times training and prediction. ``zoo.py`` makes
-the model zoo from metafiles, with ``zoo_picture.py``.
+Read in this order: ``complexity.py`` counts the parameters and FLOPs of a model that ``network.py``
+runs. ``papers.py`` has the published counts as data, and ``compare.py`` compares ours with them.
+``speed/`` times predictions and trainings. ``zoo.py`` makes the model zoo from metafiles, and
+``zoo_picture.py`` its picture.
+
+FLOPs are multiply-adds everywhere here.
+
+Example:
+    >>> from torch import nn
+    >>> from rapidnet_mm.analysis.complexity import measure
+    >>> measure(nn.Conv2d(3, 8, kernel_size=3, padding=1), (4, 4)).modules['']
+    Count(params=224, learnable=224, flops=3456)
 """

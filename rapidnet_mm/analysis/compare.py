@@ -1,4 +1,4 @@
-"""Ours beside what is published: parameters and multiply-accumulates, with the difference."""
+"""Compare our parameters and FLOPs with the published ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .papers import UNITS, Figure, Row
 
 
 class Classifier(nn.Module):
-    """A backbone and what makes an ImageNet classifier of it.
+    """An ImageNet classifier: a backbone and a head for its last map.
 
     Shape: ``(N, 3, H, W) -> (N, classes)``.
     """
@@ -35,23 +35,23 @@ class Classifier(nn.Module):
 
 
 class Comparison(NamedTuple):
-    """A published number, if there is one, beside ours."""
+    """Our number and the published one, if there is one."""
 
     published: Figure | None
     ours: int
 
     @property
     def difference(self) -> Decimal | None:
-        """Ours less the published one."""
+        """Our number minus the published one."""
         return None if self.published is None else self.ours - self.published.value
 
     @property
     def within(self) -> bool:
-        """Whether ours is the published number."""
+        """Whether our number is the published one, within its tolerance."""
         return self.published is None or abs(self.difference) <= self.published.allowed
 
     def to_dict(self) -> dict[str, object]:
-        """What goes into a json; numbers in units, not in millions."""
+        """Return plain values for json; numbers in units, not in millions."""
         if self.published is None:
             return {'ours': self.ours}
         return {
@@ -65,12 +65,17 @@ class Comparison(NamedTuple):
         }
 
     def cells(self, unit: str) -> tuple[str, str, str, str]:
-        """Ours, published, difference and tolerance, in ``unit`` unless published to the unit."""
+        """Return the cells of a table: ours, published, difference, tolerance.
+
+        Numbers are in ``unit``, unless the paper prints them in another.
+        """
         if self.published is None:
             return f'{self.ours / UNITS[unit]:.4f} {unit}', '', '', ''
         figure, unit = self.published, self.published.unit
         one = UNITS[unit]
-        printed = f'{figure.printed} ({figure.derived})' if figure.derived else figure.printed
+        printed = figure.printed
+        if figure.derived:
+            printed += f' ({figure.derived})'
         if not unit:
             return f'{self.ours:,}', printed, f'{self.difference:+,}', f'{figure.allowed:,}'
         ours, difference = f'{self.ours / one:.4f} {unit}', f'{self.difference / one:+.4f}'
@@ -78,34 +83,34 @@ class Comparison(NamedTuple):
 
 
 class Result(NamedTuple):
-    """A row beside what we build."""
+    """A published row and our counts for it."""
 
     row: Row
     params: Comparison
-    macs: Comparison
+    flops: Comparison
 
     @property
     def within(self) -> bool:
-        """Whether ours is what is published."""
-        return self.params.within and self.macs.within
+        """Whether both of our numbers are the published ones."""
+        return self.params.within and self.flops.within
 
     def to_dict(self) -> dict[str, object]:
-        """What goes into a json."""
+        """Return plain values for json."""
         return {
             'source': self.row.source,
             'model': self.row.model,
             'shape': self.row.shape,
             'learnable_only': self.row.learnable,
             'params': self.params.to_dict(),
-            'macs': self.macs.to_dict(),
+            'flops': self.flops.to_dict(),
             'within': self.within,
         }
 
 
 def to_text(results: Iterable[Result]) -> str:
-    """Published and ours as text, a table per source; rows out of their tolerance are marked."""
+    """Return a table for each source as text; rows that are out of tolerance are marked."""
     sides = ['published', 'difference', 'tolerance']
-    header = ['model', 'input', 'parameters', *sides, 'multiply-accumulates', *sides, '']
+    header = ['model', 'input', 'parameters', *sides, 'FLOPs', *sides, '']
     tables = []
     for source, group in groupby(results, key=lambda result: result.row.source):
         rows = [
@@ -113,7 +118,7 @@ def to_text(results: Iterable[Result]) -> str:
                 f'{r.row.model}{", learnable only" if r.row.learnable else ""}',
                 'x'.join(map(str, r.row.shape)),
                 *r.params.cells('M'),
-                *r.macs.cells('G'),
+                *r.flops.cells('G'),
                 '' if r.within else 'OFF',
             )
             for r in group
@@ -123,18 +128,18 @@ def to_text(results: Iterable[Result]) -> str:
 
 
 def compare(row: Row) -> Result:
-    """What a row stands for, counted, beside what is published.
+    """Build and count the model of a row, and compare it with what is published.
 
     Raises:
         UserError: its config file is missing.
     """
-    found = count(row)
-    params = found.learnable if row.learnable else found.params
-    return Result(row, Comparison(row.params, params), Comparison(row.macs, found.macs))
+    total = count(row)
+    params = total.learnable if row.learnable else total.params
+    return Result(row, Comparison(row.params, params), Comparison(row.flops, total.flops))
 
 
 def count(row: Row) -> Count:
-    """Build what a row stands for and count it.
+    """Build the model of a row and count it.
 
     Raises:
         UserError: its config file is missing.
@@ -143,5 +148,7 @@ def count(row: Row) -> Count:
         model = build_model(load_config(config_file(row.build)))
     else:
         model = MODELS.build(row.build)
-        model = (Classifier(model, row.head) if row.head else model).to('meta')
+        if row.head:
+            model = Classifier(model, row.head)
+        model = model.to('meta')
     return measure(model, row.shape).total

@@ -1,13 +1,13 @@
-"""What a model costs: parameters, multiply-accumulates, and the shapes of its feature maps.
+"""What a model costs: parameters, FLOPs, and the shapes of its feature maps.
 
-One multiply-accumulate is a product added to a sum, half of what PyTorch's counter counts; papers
-also print it as FLOPs, MAdds or MACs. On the meta device counting takes no memory and little time.
+FLOPs here are multiply-adds, as in the papers, which also call them MACs or MAdds. PyTorch's
+counter counts a multiply-add as two. On the meta device counting takes no memory and little time.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -18,14 +18,14 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode, flop_registry, register_flop_formula
 
 from ..display.tables import text_table
-from ..engine.config import BUILD_ERRORS
 from ..errors import UserError
+from .network import named_run_errors, run_network
 
 COUNTED = 'convolutions and matrix products'
 LEFT_OUT = (
     'normalisation, activations, resizing and resampling, post-processing (NMS, RoIAlign, decoding)'
 )
-FLOPS_PER_MAC = 2
+PER_MULTIPLY_ADD = 2  # what PyTorch counts for one
 DEFORMABLE = torch.ops.torchvision.deform_conv2d
 
 
@@ -36,8 +36,8 @@ def _deformable_flops(
     out_shape: Sequence[int],
     **kwargs: Any,  # noqa: ARG001
 ) -> int:
-    """Those of a plain convolution; the one for the offsets counts by itself."""
-    return FLOPS_PER_MAC * math.prod(out_shape) * math.prod(weight_shape[1:])
+    """Count as a plain convolution does; the one that computes the offsets counts by itself."""
+    return PER_MULTIPLY_ADD * math.prod(out_shape) * math.prod(weight_shape[1:])
 
 
 if DEFORMABLE not in flop_registry:  # PyTorch knows its own operators only
@@ -45,36 +45,35 @@ if DEFORMABLE not in flop_registry:  # PyTorch knows its own operators only
 
 
 class Count(NamedTuple):
-    """Of a module and all inside it; multiply-accumulates are for one image."""
+    """What a module and all inside it cost, for one image."""
 
     params: int
-    learnable: int  # those that an optimizer would change
-    macs: int
+    learnable: int  # parameters that an optimizer would change
+    flops: int
 
 
 class Complexity(NamedTuple):
     """What a model costs at one shape of image."""
 
     shape: tuple[int, int]  # height and width in pixels
-    modules: dict[str, Count]  # all with parameters or multiply-accumulates; '' is the model
-    parts: list[str]  # names of the modules that make up the model: backbone, neck, heads
-    unused: list[str]  # those of them that take no part in prediction
+    modules: dict[str, Count]  # all with parameters or FLOPs; '' is the model
+    parts: list[str]  # the modules that make up the model: backbone, neck, heads
+    unused: list[str]  # parts that only a training uses
     maps: dict[str, list[tuple[int, ...]]]  # channels, height, width, of backbone and neck
-    regions: dict[str, int]  # how many each head of a second stage is assumed to look at
+    regions: dict[str, int]  # how many regions each head of a second stage looks at
 
     @property
     def total(self) -> Count:
-        """Of the whole model."""
+        """The count of the whole model."""
         return self.modules['']
 
     def nested(self, depth: int) -> dict[str, Count]:
-        """Modules down to ``depth`` names, ``a.b.c`` being three."""
+        """Return the modules down to a depth; ``a.b.c`` is at depth 3."""
         return {k: v for k, v in self.modules.items() if k and k.count('.') < depth}
 
     def to_dict(self, depth: int = 0) -> dict[str, Any]:
-        """What goes into a json; with a depth, also the modules down to it."""
-        modules = {k: v._asdict() for k, v in self.nested(depth).items()}
-        return {
+        """Return plain values for json; with a depth, the modules down to it as well."""
+        content = {
             'shape': self.shape,
             **self.total._asdict(),
             'parts': {name: self.modules[name]._asdict() for name in self.parts},
@@ -83,12 +82,14 @@ class Complexity(NamedTuple):
             'unused': self.unused,
             'counted': COUNTED,
             'left_out': LEFT_OUT,
-            **({'modules': modules} if depth else {}),
         }
+        if depth:
+            content['modules'] = {k: v._asdict() for k, v in self.nested(depth).items()}
+        return content
 
     def to_text(self, depth: int = 0) -> str:
-        """Tables for people; with a depth, also of the modules down to it."""
-        header = ['parameters (M)', 'learnable (M)', 'multiply-accumulates (G)']
+        """Return tables as text; with a depth, one of the modules down to it as well."""
+        header = ['parameters (M)', 'learnable (M)', 'FLOPs (G)']
         rows = [_row('all', self.total), *(_row(name, self.modules[name]) for name in self.parts)]
         blocks = [text_table(['part', *header], rows)]
         if depth:
@@ -103,7 +104,7 @@ class Complexity(NamedTuple):
         return '\n'.join([*blocks, *self._notes()])
 
     def _notes(self) -> Iterator[str]:
-        yield 'M = 1e6, G = 1e9; multiply-accumulates of one image'
+        yield 'M = 1e6, G = 1e9; FLOPs are multiply-adds of one image'
         yield f'counted: {COUNTED}; left out: {LEFT_OUT}'
         for head, number in self.regions.items():
             yield f'assumed: {number} regions for {head}, the most that test_cfg lets through'
@@ -112,14 +113,14 @@ class Complexity(NamedTuple):
 
 
 def _row(name: str, count: Count) -> tuple[str, float, float, float]:
-    return name, count.params / 1e6, count.learnable / 1e6, count.macs / 1e9
+    return name, count.params / 1e6, count.learnable / 1e6, count.flops / 1e9
 
 
 def default_shape(cfg: Config) -> tuple[tuple[int, int], str]:
-    """Height and width that a config works at, in pixels, and where that is written.
+    """Return the height and width that a config works at, in pixels, and where it says so.
 
-    The Resize of the test pipeline, for classifiers its crop; for segmenters, whose test images
-    have any shape, the crop that they are trained on.
+    Detectors say it in the Resize of the test pipeline, classifiers in its crop. Segmenters are
+    tested on images of any shape, so theirs is the crop that they are trained on.
 
     Raises:
         UserError: the config does not say.
@@ -135,7 +136,8 @@ def default_shape(cfg: Config) -> tuple[tuple[int, int], str]:
         loaders, order = ('test_dataloader', 'val_dataloader'), slice(None, None, -1)
     for transform in (t for loader in loaders for t in _pipeline(cfg.get(loader))):
         size = transform.get(key)
-        size = (size, size) if type(size) is int else size
+        if type(size) is int:
+            size = (size, size)
         if transform['type'].rpartition('.')[2] == step and _is_pair(size):
             return tuple(size)[order], where
     raise UserError('the config does not say at which shape it is used; give --shape H W')
@@ -143,7 +145,7 @@ def default_shape(cfg: Config) -> tuple[tuple[int, int], str]:
 
 def _pipeline(loader: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
     dataset = (loader or {}).get('dataset', {})
-    while 'dataset' in dataset:  # wrapped, for instance to be repeated
+    while 'dataset' in dataset:  # inside a wrapper that repeats it, for instance
         dataset = dataset['dataset']
     return dataset.get('pipeline', [])
 
@@ -153,14 +155,14 @@ def _is_pair(size: object) -> bool:
 
 
 class _Meter:
-    """Forward hooks that count what every module does, however it is called."""
+    """Counts the FLOPs of every module by forward hooks."""
 
     def __init__(self, model: nn.Module):
         self.counter = FlopCounterMode(display=False)
-        self.macs: dict[nn.Module, int] = {}
+        self.flops: dict[nn.Module, int] = {}
         self.outputs: dict[nn.Module, Any] = {}
         self._model = model
-        self._begun: list[int] = []
+        self._starts: list[int] = []  # totals at the start of the calls that are running
 
     def __enter__(self) -> _Meter:
         self._handles = [
@@ -180,26 +182,26 @@ class _Meter:
             handle.remove()
 
     def total(self) -> int:
-        """Multiply-accumulates so far."""
-        return self.counter.get_total_flops() // FLOPS_PER_MAC
+        """Return the FLOPs up to now."""
+        return self.counter.get_total_flops() // PER_MULTIPLY_ADD
 
     def of(self, module: nn.Module) -> int:
-        """Multiply-accumulates of a module; a container that is never called is what it holds."""
-        if module in self.macs:
-            return self.macs[module]
+        """Return the FLOPs of a module; a container that is never called has those in it."""
+        if module in self.flops:
+            return self.flops[module]
         return sum(self.of(child) for child in module.children())
 
     def _begin(self, module: nn.Module, args: tuple) -> None:  # noqa: ARG002
-        self._begun.append(self.total())
+        self._starts.append(self.total())
 
     def _end(self, module: nn.Module, args: tuple, output: Any) -> None:  # noqa: ARG002
-        self.macs[module] = self.macs.get(module, 0) + self.total() - self._begun.pop()
+        self.flops[module] = self.flops.get(module, 0) + self.total() - self._starts.pop()
         self.outputs[module] = output
 
 
 @torch.no_grad()
 def measure(model: nn.Module, shape: tuple[int, int]) -> Complexity:
-    """Count a model at one image of ``shape`` (height, width, in pixels), on the model's device.
+    """Count a model for one image of ``shape`` (height, width, in pixels), on the model's device.
 
     A whole model of the MM family runs without post-processing: backbone, neck and heads. The
     heads of a second stage look at as many regions as ``test_cfg`` lets through.
@@ -212,62 +214,28 @@ def measure(model: nn.Module, shape: tuple[int, int]) -> Complexity:
     training = model.training
     model.eval()
     try:
-        with _Meter(model) as meter:
+        with named_run_errors(model, shape), _Meter(model) as meter:
             image = torch.empty(1, 3, *shape, device=next(model.parameters()).device)
             _, regions = run_network(model, image)
-    except UserError:
-        raise
-    except (RuntimeError, *BUILD_ERRORS) as error:
-        reason = f'{type(error).__name__} {" ".join(str(error).split())}'.strip()
-        name = type(model).__name__
-        raise UserError(f'{name} cannot run at {shape[0]}x{shape[1]}: {reason}') from error
     finally:
         model.train(training)
     return _summary(model, meter, tuple(shape), regions)
-
-
-def run_network(model: nn.Module, image: Tensor) -> tuple[Any, dict[str, int]]:
-    """All that prediction computes but post-processing; outputs, and the numbers of regions."""
-    if not isinstance(model, BaseModel):
-        return model(image), {}
-    if hasattr(model, 'rpn_head') and hasattr(model, 'roi_head'):
-        return _run_two_stages(model, image)
-    return model(image, mode='tensor'), {}
-
-
-def _run_two_stages(model: BaseModel, image: Tensor) -> tuple[list[Any], dict[str, int]]:
-    maps = model.backbone(image)
-    outputs = [model.rpn_head(model.neck(maps) if model.with_neck else maps)]
-    regions = {}
-    for name, config in (('bbox', model.test_cfg.rpn), ('mask', model.test_cfg.rcnn)):
-        heads = getattr(model.roi_head, f'{name}_head', None)
-        if heads is None:
-            continue
-        extractors = getattr(model.roi_head, f'{name}_roi_extractor')
-        for head, extractor in zip(_several(heads), _several(extractors), strict=True):
-            size = extractor.roi_layers[0].output_size
-            shape = (config.max_per_img, extractor.out_channels, *size)
-            outputs.append(head(image.new_zeros(shape)))
-        regions[f'roi_head.{name}_head'] = config.max_per_img
-    return outputs, regions
-
-
-def _several(modules: nn.Module) -> Iterable[nn.Module]:
-    return modules if isinstance(modules, nn.ModuleList) else [modules]  # a list in a cascade
 
 
 def _summary(
     model: nn.Module, meter: _Meter, shape: tuple[int, int], regions: dict[str, int]
 ) -> Complexity:
     modules = {name: _count(module, meter) for name, module in model.named_modules()}
-    modules[''] = modules['']._replace(macs=meter.total())
+    modules[''] = modules['']._replace(flops=meter.total())
     modules = {name: count for name, count in modules.items() if any(count)}
     parts = [name for name in _parts(model) if name in modules]
     return Complexity(
         shape=shape,
         modules=modules,
         parts=parts,
-        unused=[p for p in parts if meter.macs.keys().isdisjoint(model.get_submodule(p).modules())],
+        unused=[
+            p for p in parts if meter.flops.keys().isdisjoint(model.get_submodule(p).modules())
+        ],
         maps=_maps(model, meter),
         regions=regions,
     )
@@ -280,6 +248,7 @@ def _count(module: nn.Module, meter: _Meter) -> Count:
 
 
 def _parts(module: nn.Module, prefix: str = '') -> Iterator[str]:
+    """Yield the names of the parts; lists and a second stage are taken apart."""
     for name, child in module.named_children():
         if isinstance(child, nn.ModuleList) or name == 'roi_head':
             yield from _parts(child, f'{prefix}{name}.')

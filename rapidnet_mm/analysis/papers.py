@@ -1,6 +1,6 @@
-"""Published parameters and multiply-accumulates, and what to build to compare with them.
+"""Published parameters and FLOPs (multiply-adds), and what to build to compare with them.
 
-A row is data; a family that is added adds rows, and the builder of its classifier if it needs one.
+A row is data. A new family adds its rows, and a class for its classifier if it needs one.
 """
 
 from __future__ import annotations
@@ -16,36 +16,36 @@ UNITS = {'': 1, 'M': 10**6, 'G': 10**9}
 
 
 class Figure(NamedTuple):
-    """A number as it is printed: '4,091,257', '5.64 M' (1e6), '0.348 G' (1e9).
+    """A number as a paper prints it: '4,091,257', '5.64 M' (1e6), '0.348 G' (1e9).
 
-    Unless a tolerance is given it is what rounding hides: half a unit of the last digit, and
-    nothing where the count is printed to the unit.
+    By default the tolerance is what rounding hides: half a unit of the last digit. A count that is
+    printed to the unit has to be exact.
     """
 
     printed: str
-    derived: str = ''  # the same to more digits, worked out from the paper: then ours has to be it
+    derived: str = ''  # with more digits, computed from the paper; if given, ours has to match this
     tolerance: str = ''  # such as '0.1 M'
 
     @property
     def unit(self) -> str:
-        """'M', 'G', or nothing."""
+        """'M', 'G', or ''."""
         return self.printed.partition(' ')[2]
 
     @property
     def value(self) -> Decimal:
-        """What ours is compared with."""
+        """The number that ours is compared with."""
         return _parse(self.derived or self.printed)[0]
 
     @property
     def allowed(self) -> Decimal:
-        """How far ours may be from that."""
+        """How far our number may be from it."""
         if self.tolerance:
             return _parse(self.tolerance)[0]
         return _parse(self.derived or self.printed)[1] / 2 if self.unit else Decimal(0)
 
 
 def _parse(text: str) -> tuple[Decimal, Decimal]:
-    """A printed number and one unit of its last digit."""
+    """Return a printed number, and one unit of its last digit."""
     digits, _, unit = text.partition(' ')
     number = Decimal(digits.replace(',', ''))
     return number * UNITS[unit], Decimal(1).scaleb(number.as_tuple().exponent) * UNITS[unit]
@@ -59,9 +59,9 @@ class Row(NamedTuple):
     build: dict | str  # config of a backbone, or name of one of our config files
     shape: tuple[int, int]  # height and width of the image, in pixels
     params: Figure | None = None
-    macs: Figure | None = None  # multiply-accumulates
+    flops: Figure | None = None
     head: Mapping[str, Any] | None = None  # config of a class of rapidnet_mm.models.classifiers
-    learnable: bool = False  # the published number of parameters leaves out frozen ones
+    learnable: bool = False  # the published parameters do not include frozen ones
 
 
 LINEAR = dict(type='LinearClassifier')
@@ -103,8 +103,8 @@ REXNET_LITE = {
 }
 # RapidNet-Ti's ablations (Tables 4 to 6): what is changed, parameters and G at 224, where printed.
 # The first three have neither positional encodings nor large kernels in the feed-forward networks.
-# Which of the two branches a 5x5 or a deformable kernel is in, and its dilation, the paper does not
-# say; its counts fit for one of them only, whichever, not for both.
+# The paper does not say which of the two branches has the 5x5 or the deformable kernel, or its
+# dilation. Its counts show that one branch has it, not both.
 PLAIN = dict(use_cpe=False, large_kernel_ffn=False)
 LEVEL_2, LEVEL_3, LEVEL_4 = (dict(dilation=dilation) for dilation in (2, 3, 4))
 ONE_5X5 = (LEVEL_2, dict(LEVEL_3, kernel_size=5))
@@ -126,7 +126,7 @@ RAPIDNET_ABLATIONS = {
 }
 # MobileViG: parameters and G at 224 with both classifiers.
 MOBILEVIG = {'ti': ('5,271,074', '0.662 G'), 's': ('7,276,538', '0.984 G')}
-# VGNet: parameters that are learned; kernels that are fixed are none.
+# VGNet: parameters without fixed kernels, which are not learned.
 VGNET = {
     'g_1_0mp': ('VGNetG-1.0MP', '997,358'),
     'g_1_0mp_se': ('VGNetG-1.0MP with SE', '1,143,190'),
@@ -137,8 +137,8 @@ VGNET = {
     'f_1_5mp': ('VGNetF-1.5MP, edges and Gaussians', '1,485,896'),
     'e_1_5mp': ('VGNetF-1.5MP, edges', '1,485,896'),
 }
-# SSDLite at 320: parameters and G, as printed and as worked out. The paper leaves the head open;
-# one head gives all twelve numbers, and ours has to be that one, to the last digit worked out.
+# SSDLite at 320: parameters and G, each as printed and as computed. The paper does not describe the
+# head. One head gives all twelve numbers; ours has to match it to the last computed digit.
 SSDLITE = {
     'efficientnet_b0': ('6.2 M', '6.15 M', '0.97 G', '0.972 G'),
     'rexnet_090': ('5.0 M', '4.99 M', '0.88 G', '0.888 G'),
@@ -167,40 +167,40 @@ LEARNABLE_ONLY = {'maskrcnn_r50_coco'}
 
 
 def _rapidnet() -> Iterator[Row]:
-    for arch, (params, macs, _) in RAPIDNET.items():
+    for arch, (params, flops, _) in RAPIDNET.items():
         yield Row(
             source=f'{RAPIDNET_PAPER}, ImageNet, both classifiers',
             model=f'RapidNet-{arch.title()}',
             build=dict(type='RapidNet', arch=arch),
             shape=(224, 224),
             params=Figure(params),
-            macs=Figure(macs),
+            flops=Figure(flops),
             head=_two_classifiers(ARCHS[arch].head_channels),
         )
-    for arch, (_, _, macs) in RAPIDNET.items():
+    for arch, (_, _, flops) in RAPIDNET.items():
         yield Row(
             source=f'{RAPIDNET_PAPER}, backbone',
             model=f'RapidNet-{arch.title()}',
             build=dict(type='RapidNet', arch=arch),
             shape=(512, 512),
-            macs=Figure(macs),
+            flops=Figure(flops),
         )
 
 
 def _ablations() -> Iterator[Row]:
     source = f'{RAPIDNET_PAPER}, ablations'
     head = _two_classifiers(ARCHS['ti'].head_channels)
-    for name, (changes, params, macs) in RAPIDNET_ABLATIONS.items():
+    for name, (changes, params, flops) in RAPIDNET_ABLATIONS.items():
         yield Row(
             source,
             model=f'RapidNet-Ti: {name}',
             build=dict(type='RapidNet', arch='ti', **changes),
             shape=(224, 224),
             params=Figure(params) if params else None,
-            macs=Figure(macs) if macs else None,
+            flops=Figure(flops) if flops else None,
             head=head,
         )
-    for name, backbone, macs, distilled in (
+    for name, backbone, flops, distilled in (
         ('RapidNet-Ti: not distilled', dict(type='RapidNet', arch='ti'), '0.6 G', False),
         ('MobileViG-Ti: distilled', dict(type='MobileViG', arch='ti'), '0.7 G', True),
         ('MobileViG-Ti: not distilled', dict(type='MobileViG', arch='ti'), '0.7 G', False),
@@ -210,15 +210,15 @@ def _ablations() -> Iterator[Row]:
             model=name,
             build=backbone,
             shape=(224, 224),
-            macs=Figure(macs),
+            flops=Figure(flops),
             head={**head, 'distilled': distilled},
         )
 
 
 def _rexnet() -> Iterator[Row]:
-    def row(model: str, params: str, macs: str, head: Mapping, **backbone: object) -> Row:
+    def row(model: str, params: str, flops: str, head: Mapping, **backbone: object) -> Row:
         source = f'{REXNET_PAPER}, ImageNet'
-        return Row(source, model, backbone, (224, 224), Figure(params), Figure(macs), head)
+        return Row(source, model, backbone, (224, 224), Figure(params), Figure(flops), head)
 
     for width, numbers in REXNET.items():
         backbone = dict(type='ReXNet', width_mult=width, out_indices=(4,))
@@ -230,14 +230,14 @@ def _rexnet() -> Iterator[Row]:
 
 
 def _mobilevig() -> Iterator[Row]:
-    for arch, (params, macs) in MOBILEVIG.items():
+    for arch, (params, flops) in MOBILEVIG.items():
         yield Row(
             source='MobileViG (arXiv 2307.00395), ImageNet, both classifiers',
             model=f'MobileViG-{arch.title()}',
             build=dict(type='MobileViG', arch=arch),
             shape=(224, 224),
             params=Figure(params),
-            macs=Figure(macs),
+            flops=Figure(flops),
             head=_two_classifiers(MOBILEVIG_ARCHS[arch].head_channels),
         )
 
@@ -255,14 +255,14 @@ def _vgnet() -> Iterator[Row]:
 
 
 def _detectors() -> Iterator[Row]:
-    for name, (params, exact_params, macs, exact_macs) in SSDLITE.items():
+    for name, (params, exact_params, flops, exact_macs) in SSDLITE.items():
         yield Row(
             source=f'{REXNET_PAPER}, SSDLite',
             model=(config := f'ssdlite_{name}_coco'),
             build=config,
             shape=(320, 320),
             params=Figure(params, exact_params),
-            macs=Figure(macs, exact_macs),
+            flops=Figure(flops, exact_macs),
         )
     for detector, table in (('fasterrcnn', FASTER_RCNN), ('maskrcnn', MASK_RCNN)):
         for name, params in table.items():
@@ -271,7 +271,7 @@ def _detectors() -> Iterator[Row]:
                 model=(config := f'{detector}_{name}_coco'),
                 build=config,
                 shape=(800, 1200),
-                # More than rounding: the authors' heads are not described to the last layer.
+                # More than rounding, because the paper does not describe every layer of its heads.
                 params=Figure(params, tolerance='0.1 M'),
                 learnable=config in LEARNABLE_ONLY,
             )

@@ -1,10 +1,9 @@
-"""The model zoo: accuracies and configs from metafiles, counts from our models, as one page.
+"""The model zoo: one page with accuracies and configs from metafiles, and counts of our models.
 
-``model-index.yml`` names the metafiles, one a family, in the format of the OpenMMLab packages.
-People write into them what is published or measured; :func:`recount` writes what we count. Beyond
-that format a metafile has ``Tables``, the tables of the page; ``Published``, models of a paper that
-no config of ours stands for; and for every model its ``Table``. ``FLOPs`` are multiply-accumulates,
-as everywhere in that format.
+``model-index.yml`` lists the metafiles, one a family, in the format of the OpenMMLab packages.
+People write into them what is published or measured; :func:`recount` writes what we count. Our
+metafiles have three things that the format has not: ``Tables``, the tables of the page;
+``Published``, models of a paper that have no config here; and the ``Table`` of every model.
 """
 
 from __future__ import annotations
@@ -31,56 +30,56 @@ PICTURE = 'docs/images/model_zoo.png'
 KINDS = ('published', 'measured')  # what a result's Source may be
 INTRODUCTION = """# Model zoo
 
-Made by `tools/model_zoo.py` from the metafiles in `configs/`; do not edit. *Published* is what the
-papers print, *ours* what our models count (parameters; multiply-accumulates of one image, without
-normalisation and activations). Accuracies are published, not measured with these configs, unless a
-column says *measured*.
+`rapidnet zoo` writes this page from the metafiles in `configs/`; do not edit it. *Published* is
+what the papers print, *ours* is what we count: parameters, and FLOPs of one image without
+normalisation and activations. FLOPs here are multiply-adds, as in the papers. Accuracies are
+published, not measured with these configs, unless a column says *measured*.
 """
 
 
 class Entry(NamedTuple):
     """A model of a metafile."""
 
-    data: dict[str, Any]  # as in the metafile, and what recount() changes there
-    where: str  # the metafile
+    data: dict[str, Any]  # as in the metafile; recount() changes it
+    where: str  # path of the metafile in the repository
 
     @property
     def name(self) -> str:
-        """Its name in published.py, where it is not counted as it is named."""
+        """Its name in papers.py: ``Row``, else ``Name``."""
         return self.data.get('Row', self.data['Name'])
 
     @property
     def label(self) -> str:
-        """What people call it: a detector by its config, a classifier as the paper does."""
+        """Its name on the page: a detector has that of its config, a classifier the paper's."""
         named = self.row is None or isinstance(self.row.build, str)
         return self.data['Name'] if named else self.name
 
     @property
     def config(self) -> str:
-        """Path of its config in the repository, or nothing."""
+        """Path of its config in the repository, or ''."""
         return self.data.get('Config', '')
 
     @property
     def counted(self) -> bool:
-        """Whether we have it; if not, only its accuracy is told."""
+        """Whether we have this model; if not, the page only has its accuracy."""
         return self.data.get('Counted', True)
 
     @property
     def counts(self) -> dict[str, Any]:
-        """What recount() knows: ``Input`` (height x width), ``Parameters``, ``FLOPs``."""
+        """What recount() writes: ``Input`` (height x width), ``Parameters``, ``FLOPs``."""
         return self.data.get('Metadata', {})
 
     @property
     def row(self) -> Row | None:
-        """The published counts, if there are any."""
+        """The published counts, or None."""
         shape = self.counts.get('Input')
         rows = [r for r in ROWS if r.model == self.name and shape in (None, _by(r.shape))]
         if len(rows) > 1:
-            raise UserError(f'{self}: published.py has it at several sizes; say which as Input')
+            raise UserError(f'{self}: papers.py has it at several sizes; say which as Input')
         return rows[0] if rows else None
 
     def metrics(self, kind: str) -> dict[str, float]:
-        """Results that are 'published' or 'measured'."""
+        """Return the results that are 'published' or those that are 'measured'."""
         results = (r for r in self.data.get('Results', []) if r['Source'] == kind)
         return {name: value for r in results for name, value in r['Metrics'].items()}
 
@@ -89,13 +88,13 @@ class Entry(NamedTuple):
 
 
 class Zoo(NamedTuple):
-    """All metafiles: their contents by path, and what is in them."""
+    """All metafiles: their contents by path."""
 
     files: dict[Path, dict[str, Any]]
 
     @property
     def entries(self) -> list[Entry]:
-        """Models with a config of ours and models without."""
+        """All models, with a config of ours and without."""
         return [
             Entry(model, path.relative_to(ROOT).as_posix())
             for path, content in self.files.items()
@@ -105,7 +104,7 @@ class Zoo(NamedTuple):
 
     @property
     def tables(self) -> list[dict[str, Any]]:
-        """Of the page, in order."""
+        """The tables of the page, in order."""
         return [table for content in self.files.values() for table in content.get('Tables', [])]
 
 
@@ -113,7 +112,7 @@ def load() -> Zoo:
     """Read the index and all metafiles.
 
     Raises:
-        UserError: one is missing or has something that cannot be right.
+        UserError: one is missing, or something in it is wrong.
     """
     try:
         index = yaml.safe_load((ROOT / INDEX).read_text())
@@ -131,23 +130,23 @@ def _check(entry: Entry, tables: set[str]) -> None:
     if entry.config and not (ROOT / entry.config).is_file():
         raise UserError(f'{entry}: {entry.config} does not exist')
     if entry.row is None and ('Row' in entry.data or (entry.counted and not entry.config)):
-        raise UserError(f'{entry}: no row of published.py is {entry.name!r} (Counted: false?)')
+        raise UserError(f'{entry}: no row of papers.py is {entry.name!r} (Counted: false?)')
     for result in entry.data.get('Results', []):
         if result.get('Source') not in KINDS:
             raise UserError(f'{entry}: Source of a result has to be one of {KINDS}')
 
 
 def recount(zoo: Zoo, only: Callable[[Entry], bool] = lambda _: True) -> list[str]:
-    """Count the models anew, in ``zoo``; the names of those whose counts were others before."""
+    """Count the models again, change ``zoo``, and return the names of those that have changed."""
     changed = []
     for entry in filter(only, zoo.entries):
         if not entry.counted:
             continue
-        shape, found = _count(entry)
-        counts = {'Input': _by(shape), 'Parameters': found.params}
-        if found.learnable != found.params:
-            counts['Learnable Parameters'] = found.learnable
-        counts['FLOPs'] = found.macs
+        shape, total = _count(entry)
+        counts = {'Input': _by(shape), 'Parameters': total.params}
+        if total.learnable != total.params:
+            counts['Learnable Parameters'] = total.learnable
+        counts['FLOPs'] = total.flops
         if entry.counts != counts:
             changed.append(str(entry))
             entry.data['Metadata'] = counts
@@ -168,24 +167,24 @@ def _by(shape: tuple[int, int]) -> str:
 
 
 def texts(zoo: Zoo) -> dict[Path, str]:
-    """What the metafiles and the page have to be, by path."""
+    """Return the texts that the metafiles and the page should have, by path."""
     files = {path: _metafile(path, content) for path, content in zoo.files.items()}
     return {**files, ROOT / PAGE: page(zoo)}
 
 
 def stale(zoo: Zoo) -> dict[Path, bytes]:
-    """Files that are not what they have to be, and what that is."""
-    wanted = {path: text.encode() for path, text in texts(zoo).items()}
-    found = {p: text for p, text in wanted.items() if not p.is_file() or p.read_bytes() != text}
+    """Return the files that are out of date, with the content that they should have."""
+    contents = {path: text.encode() for path, text in texts(zoo).items()}
+    old = {p: data for p, data in contents.items() if not p.is_file() or p.read_bytes() != data}
     picture, drawn = ROOT / PICTURE, points(zoo)
     mark = zoo_picture.fingerprint(drawn).encode()
     if drawn and not (picture.is_file() and mark in picture.read_bytes()):
-        found[picture] = zoo_picture.draw(drawn)
-    return found
+        old[picture] = zoo_picture.draw(drawn)
+    return old
 
 
 def _metafile(path: Path, content: Mapping[str, Any]) -> str:
-    """A metafile in one form, with the comment at its top."""
+    """Return the text of a metafile in its one form, with the comment at its top."""
     comment = [line for line in path.read_text().splitlines(True) if line.startswith('#')]
     order = ('Name', 'Row', 'In Collection', 'Config', 'Table', 'Counted', 'Metadata')
     content = dict(content)
@@ -199,13 +198,13 @@ def _metafile(path: Path, content: Mapping[str, Any]) -> str:
 
 
 def page(zoo: Zoo) -> str:
-    """The page, as Markdown."""
+    """Return the page as Markdown."""
     blocks = [INTRODUCTION]
     if points(zoo):
         name = Path(PICTURE).relative_to(Path(PAGE).parent).as_posix()
         blocks.append(
-            f'![Published ImageNet accuracy against our multiply-accumulates]({name})\n\n'
-            'Published top-1 accuracy against the multiply-accumulates that we count.\n'
+            f'![Published ImageNet accuracy against our FLOPs]({name})\n\n'
+            'Published top-1 accuracy against the FLOPs that we count.\n'
         )
     for content in zoo.files.values():
         family = content['Collections'][0]
@@ -214,7 +213,7 @@ def page(zoo: Zoo) -> str:
             blocks.append(f'## {family["Name"]}\n\n{paper}\n')
         for table in content.get('Tables', []):
             entries = [e for e in zoo.entries if e.data['Table'] == table['Id']]
-            # Last are those of others, to compare with.
+            # Models that we do not have come last.
             blocks.append(_section(table, sorted(entries, key=lambda e: not e.counted)))
     return '\n'.join(blocks)
 
@@ -241,20 +240,18 @@ def _linked(entry: Entry) -> str:
 
 def _counts(entries: Iterable[Entry]) -> dict[str, list[str]]:
     columns: dict[str, list[str]] = {
-        f'{what}, {side}': []
-        for what in ('parameters', 'multiply-accumulates')
-        for side in ('published', 'ours')
+        f'{what}, {side}': [] for what in ('parameters', 'FLOPs') for side in ('published', 'ours')
     }
     for entry in entries:
         row = entry.row
         key = 'Learnable Parameters' if row and row.learnable else 'Parameters'
-        params, macs = entry.counts.get(key), entry.counts.get('FLOPs')
+        params, flops = entry.counts.get(key), entry.counts.get('FLOPs')
         cells = (
             row.params.printed if row and row.params else '',
             _number(params, row.params if row else None, 'M')
             + (' learnable' if row and row.learnable else ''),
-            row.macs.printed if row and row.macs else '',
-            _number(macs, row.macs if row else None, 'G'),
+            row.flops.printed if row and row.flops else '',
+            _number(flops, row.flops if row else None, 'G'),
         )
         for column, cell in zip(columns.values(), cells, strict=True):
             column.append(cell)
@@ -283,7 +280,7 @@ def _accuracies(entries: list[Entry]) -> dict[str, list[str]]:
 
 
 def points(zoo: Zoo) -> list[Point]:
-    """Models with a published accuracy, in the tables that are drawn."""
+    """Return the models for the picture: with a published accuracy, in a table that is drawn."""
     return list(_points(zoo))
 
 

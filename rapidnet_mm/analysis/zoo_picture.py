@@ -1,4 +1,4 @@
-"""The zoo's picture: published accuracy against our counts, one curve a family (as Figure 1)."""
+"""The zoo's picture: published accuracy against our FLOPs, one curve a family."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 MARKERS = 'osD^vP*X'
 LABEL = dict(xytext=(0, 0), textcoords='offset points', fontsize='small')
-# Of a name beside its point, the best first: left or right, below or above.
+# Where a name may stand beside its point, best first: (left or right, below or above).
 PLACES = ((-1, 1), (1, -1), (1, 0), (-1, 0), (1, 1), (-1, -1), (0, 1), (0, -1))
 
 
@@ -19,18 +19,21 @@ class Point(NamedTuple):
 
     curve: str
     label: str
-    macs: float  # in G
+    flops: float  # in G
     accuracy: float  # in percent
 
 
 def fingerprint(points: Iterable[Point]) -> str:
-    """Of what is drawn: it stands in the file, whose pixels depend on matplotlib's version."""
-    content = '\n'.join(f'{p.curve} {p.label} {p.macs:.6f} {p.accuracy}' for p in points)
+    """Return a hash of what is drawn.
+
+    The PNG carries it, because its pixels depend on the version of matplotlib.
+    """
+    content = '\n'.join(f'{p.curve} {p.label} {p.flops:.6f} {p.accuracy}' for p in points)
     return hashlib.sha256(content.encode()).hexdigest()
 
 
 def draw(points: Sequence[Point]) -> bytes:
-    """A PNG, the same for the same points and version of matplotlib."""
+    """Return a PNG, the same for the same points and version of matplotlib."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -42,7 +45,7 @@ def draw(points: Sequence[Point]) -> bytes:
     for curve, marker in zip(curves, cycle(MARKERS), strict=False):
         _draw(axes, curve, marker, [p for p in points if p.curve == curve])
     _ticks(axes)
-    axes.set(xlabel='multiply-accumulates (G), ours', ylabel='ImageNet top-1 (%), published')
+    axes.set(xlabel='FLOPs (G), ours', ylabel='ImageNet top-1 (%), published')
     axes.grid(alpha=0.3, which='both')
     axes.margins(x=0.1, y=0.1)
     axes.legend(loc='lower right')
@@ -54,27 +57,27 @@ def draw(points: Sequence[Point]) -> bytes:
 
 
 def _draw(axes: Any, curve: str, marker: str, points: list[Point]) -> None:
-    points = sorted(points, key=lambda p: p.macs)
-    x, y = [p.macs for p in points], [p.accuracy for p in points]
+    points = sorted(points, key=lambda p: p.flops)
+    x, y = [p.flops for p in points], [p.accuracy for p in points]
     axes.plot(x, y, marker=marker, markersize=6, linewidth=1.5, label=curve)
 
 
 def _place_labels(axes: Any, points: Sequence[Point]) -> None:
-    """Names beside the points, where they cover no line, no point and no other name."""
+    """Put the names beside the points, where they cover no line, no point and no other name."""
     figure = axes.figure
-    figure.canvas.draw()  # from here on positions in pixels are known
+    figure.canvas.draw()  # positions in pixels exist only after drawing
     figure.set_layout_engine('none')
-    taken = [_around(xy) for line in axes.lines for xy in _along(line)]
-    taken.append(axes.get_legend().get_window_extent())
+    boxes = [_around(xy) for line in axes.lines for xy in _along(line)]
+    boxes.append(axes.get_legend().get_window_extent())
     for point in points:
-        text = axes.annotate(point.label, (point.macs, point.accuracy), **LABEL)
-        best = min(PLACES, key=lambda place: _covered(text, place, taken, axes.bbox))
+        text = axes.annotate(point.label, (point.flops, point.accuracy), **LABEL)
+        best = min(PLACES, key=lambda place: _covered(text, place, boxes, axes.bbox))
         _move(text, best)
-        taken.append(text.get_window_extent())
+        boxes.append(text.get_window_extent())
 
 
 def _along(line: Any) -> Iterator[tuple[float, float]]:
-    """Places in pixels, close to each other, on a curve."""
+    """Yield positions in pixels along a curve, close to each other."""
     corners = line.axes.transData.transform(line.get_xydata())
     for (x1, y1), (x2, y2) in pairwise(corners):
         for step in range(20):
@@ -95,11 +98,14 @@ def _move(text: Any, place: tuple[int, int]) -> None:
     text.set_verticalalignment(('top', 'center', 'bottom')[y + 1])
 
 
-def _covered(text: Any, place: tuple[int, int], taken: Sequence[Any], inside: Any) -> int:
+def _covered(text: Any, place: tuple[int, int], boxes: Sequence[Any], axes_box: Any) -> int:
+    """Return how many boxes a name would cover at a place; outside the axes counts as 1000."""
     _move(text, place)
     box = text.get_window_extent()
-    outside = not (inside.contains(*box.min) and inside.contains(*box.max))
-    return 1000 * outside + sum(box.overlaps(other) for other in taken)
+    overlaps = sum(box.overlaps(other) for other in boxes)
+    if axes_box.contains(*box.min) and axes_box.contains(*box.max):
+        return overlaps
+    return 1000 + overlaps
 
 
 def _ticks(axes: Any) -> None:

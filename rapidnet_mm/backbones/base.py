@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import UserError
+from ..weights.contract import WeightsContract
 from ..weights.load import load_pretrained
 from .layers import DeformableConv, freeze, is_training_on, recomputed
 
@@ -20,7 +21,7 @@ DEFAULT_INIT = dict(
 )
 
 
-class PublishedWeights:
+class PublishedWeights(WeightsContract):
     """Mixin: an ``init_cfg`` of type Pretrained is read safely, recognised and taken in whole."""
 
     def init_weights(self) -> None:

@@ -13,12 +13,13 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from ..errors import UserError
+from ..weights.contract import WeightsContract
 
 PROBE = 64  # pixels; a multiple of every stride
 
 
 @MODELS.register_module()
-class TappedBackbone(BaseModule):
+class TappedBackbone(WeightsContract, BaseModule):
     """Any backbone, returning the outputs of named modules instead of its own.
 
     SSDLite reads the expansion *inside* a block, which no backbone returns. Forward hooks collect
@@ -35,6 +36,8 @@ class TappedBackbone(BaseModule):
     Raises:
         UserError: no taps, or there is no module of that name.
     """
+
+    inner_prefix = 'backbone.'
 
     def __init__(self, backbone: dict, taps: Sequence[str]):
         super().__init__()
@@ -68,6 +71,10 @@ class TappedBackbone(BaseModule):
             return tuple(self._maps[tap] for tap in self.taps)
         finally:
             self._maps = None
+
+    def inner_backbone(self) -> nn.Module:
+        """Return the backbone whose modules are tapped."""
+        return self.backbone
 
     def _keep(self, tap: str, module: nn.Module, args: tuple, output: Tensor) -> None:  # noqa: ARG002
         # None while blocks are recomputed in the backward pass: the maps are taken already.

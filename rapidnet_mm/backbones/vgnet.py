@@ -10,7 +10,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..weights.load import is_fixed_value
+from ..weights.contract import FixedTensors, is_fixed_value
 from .base import Backbone, check_arch
 from .layers import DEFAULT_NORM, build_norm, by_eight
 
@@ -87,7 +87,7 @@ SE_RATIO = 0.25
 CHUNKS = 8  # of the last stage's channels, which share a depthwise kernel
 
 
-class FixedDepthwise(nn.Module):
+class FixedDepthwise(FixedTensors, nn.Module):
     """Depthwise 3x3 convolution with kernels from a table, which no optimizer sees.
 
     The kernels are a buffer, so they follow device and precision (always rounded from the table,
@@ -350,7 +350,7 @@ class VGNet(Backbone):
         UserError: an unknown ``arch``, or an argument out of its range.
     """
 
-    variants_of = staticmethod(archs_of)
+    variants_share_shapes = True  # they differ in the values of fixed kernels
 
     def __init__(
         self,
@@ -375,3 +375,12 @@ class VGNet(Backbone):
             init_cfg=init_cfg,
         )
         self.arch = arch
+
+    def own_variant(self) -> str:
+        """Return the arch of this network."""
+        return f'arch={self.arch!r}'
+
+    @classmethod
+    def variants_of(cls, state: Mapping[str, Tensor]) -> list[str]:
+        """Return the archs that a state dict may be of, see :func:`archs_of`."""
+        return [f'arch={arch!r}' for arch in archs_of(state)]

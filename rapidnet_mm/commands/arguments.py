@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+import json
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 
 class OptionsAction(argparse.Action):
-    """``KEY=VALUE ...`` as a dict of texts; the option may be given several times."""
+    """Reads ``KEY=VALUE ...`` into a dict of texts; the option may be given several times."""
 
     def __call__(
         self,
@@ -16,7 +24,7 @@ class OptionsAction(argparse.Action):
         values: Any,
         option_string: str | None = None,
     ) -> None:
-        """Add the pairs, or end with a line where there is no ``=``."""
+        """Add the pairs, or end with one line about a text without ``=``."""
         options = dict(getattr(namespace, self.dest) or {})
         for text in values:
             key, mark, value = text.partition('=')
@@ -37,10 +45,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_verbose(parser: argparse.ArgumentParser) -> None:
+    """Add ``--verbose``."""
+    parser.add_argument(
+        '--verbose', action='store_true', help='show all that libraries print, log and warn about'
+    )
+
+
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what train and test both take."""
+    """Add the arguments that train and test share."""
     parser.add_argument('config', help='config file')
     parser.add_argument('--work-dir', help='where results go (default: work_dirs/CONFIG_NAME)')
+    add_verbose(parser)
     add_options(parser)
     parser.add_argument(
         '--launcher',
@@ -54,7 +70,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 def add_speed_arguments(
     parser: argparse.ArgumentParser, batch: int, shape: str, steps: int
 ) -> None:
-    """Add how speed is measured, with these defaults; ``shape`` is a text for the help only."""
+    """Add the arguments of a time measurement; ``shape`` is the default as a text for the help."""
     parser.add_argument(
         '--batch', type=positive, default=batch, help=f'images in a step (default: {batch})'
     )
@@ -67,6 +83,14 @@ def add_speed_arguments(
     )
     parser.add_argument('--steps', type=positive, default=steps, help=f'timed (default: {steps})')
     parser.add_argument('--threads', type=positive, help="PyTorch's threads")
+
+
+def program() -> list[str]:
+    """Return how this package's commands are called from the shell of this process."""
+    installed = shutil.which('rapidnet')
+    if installed and Path(installed).parent == Path(sys.executable).parent:
+        return ['rapidnet']
+    return [sys.executable, '-m', __package__.partition('.')[0]]
 
 
 def score(text: str) -> float:
@@ -91,3 +115,38 @@ def set_threads(args: Any) -> None:
         import torch
 
         torch.set_num_threads(args.threads)
+
+
+def add_model_arguments(parser: argparse.ArgumentParser, optional: bool = False) -> None:
+    """Add what the commands take that look at one model: config, ``--backbone``, options."""
+    parser.add_argument('config', nargs='?' if optional else None, help='config file')
+    parser.add_argument('--backbone', action='store_true', help='the backbone alone')
+    add_options(parser)
+
+
+def read_config(path: str, args: argparse.Namespace) -> Config:
+    """Read a config and apply ``--cfg-options``.
+
+    Raises:
+        UserError: the config cannot be read, or an option does not exist.
+    """
+    from ..engine.config import load_config
+    from ..engine.options import parse_options
+
+    return load_config(path, parse_options(args.cfg_options))
+
+
+def image_shape(cfg: Config, args: argparse.Namespace) -> tuple[tuple[int, int], str]:
+    """Return height and width: those of ``--shape``, else the config's; and where they are from.
+
+    Raises:
+        UserError: neither says it.
+    """
+    from ..analysis.complexity import default_shape
+
+    return (tuple(args.shape), '--shape') if args.shape else default_shape(cfg)
+
+
+def as_json(content: Mapping[str, Any]) -> str:
+    """Return results as json, as all commands print and write them."""
+    return json.dumps(content, indent=2)

@@ -19,7 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Time, and print a table."""
-    from ..analysis.speed import environment_text, graph_speed
+    from ..analysis.speed.graph import graph_speed
+    from ..analysis.speed.timing import environment_text
     from ..display.tables import text_table
 
     arguments.set_threads(args)

@@ -1,4 +1,4 @@
-"""Compare how fast detectors train: random images, the configs taking turns in one run."""
+"""Compare how fast detectors train, on random images; the configs take turns in one run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ HEADER = ['config', 'ms', 'images/s', 'speed against the first']
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    parser.add_argument('configs', nargs='+', metavar='CONFIG', help='the first is the measure')
+    parser.add_argument(
+        'configs', nargs='+', metavar='CONFIG', help='the others are compared with the first'
+    )
     arguments.add_speed_arguments(parser, batch=8, shape='320 320', steps=10)
     arguments.add_options(parser)
     parser.set_defaults(shape=(320, 320))
@@ -20,13 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Time, and print a table."""
-    from ..analysis.speed import environment_text, training_speed
+    from ..analysis.speed.timing import environment_text
+    from ..analysis.speed.training import training_speed
     from ..display.tables import text_table
-    from ..engine.config import load_config
-    from ..engine.options import parse_options
 
     arguments.set_threads(args)
-    configs = [load_config(path, parse_options(args.cfg_options)) for path in args.configs]
+    configs = [arguments.read_config(path, args) for path in args.configs]
     speeds = training_speed(configs, args.batch, tuple(args.shape), args.steps)
     rows = [
         (

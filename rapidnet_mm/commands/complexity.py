@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import sys
 
 from ..errors import UserError
@@ -15,7 +14,7 @@ HELP = 'Count parameters, FLOPs and feature maps of a config'
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    parser.add_argument('config', nargs='?', help='config file')
+    arguments.add_model_arguments(parser, optional=True)
     parser.add_argument(
         '--shape',
         nargs=2,
@@ -23,7 +22,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=('H', 'W'),
         help='height and width of the image in pixels (default: what the config says)',
     )
-    parser.add_argument('--backbone', action='store_true', help='the backbone alone')
     parser.add_argument('--per-module', action='store_true', help='list the modules, too')
     parser.add_argument(
         '--depth', type=int, default=3, help='how deep --per-module goes (default: 3)'
@@ -34,11 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='every published number beside ours; exit status 1 if one is off',
     )
-    arguments.add_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the counts; returns 1 if a published number is off."""
+    """Print the counts; return 1 if one is not the published number."""
     if bool(args.config) == args.table:
         raise UserError('give either a config or --table')
     if args.table and (args.shape or args.backbone or args.per_module or args.cfg_options):
@@ -53,19 +50,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _count_config(args: argparse.Namespace) -> str:
-    from ..analysis import complexity
-    from ..engine.config import build_model, load_config
-    from ..engine.options import parse_options
+    from ..analysis.complexity import measure
+    from ..engine.config import build_model
 
-    cfg = load_config(args.config, parse_options(args.cfg_options))
+    cfg = arguments.read_config(args.config, args)
     model = build_model(cfg, args.backbone)
-    shape, where = (args.shape, '--shape') if args.shape else complexity.default_shape(cfg)
-    result = complexity.measure(model, shape)
+    shape, source = arguments.image_shape(cfg, args)
+    result = measure(model, shape)
     depth = args.depth if args.per_module else 0
+    name = type(model).__name__
     if args.json:
-        name = type(model).__name__
-        return json.dumps({'config': args.config, 'model': name, **result.to_dict(depth)}, indent=2)
-    title = f'{args.config}: {type(model).__name__}, input {shape[0]}x{shape[1]} (HxW; {where})'
+        return arguments.as_json({'config': args.config, 'model': name, **result.to_dict(depth)})
+    title = f'{args.config}: {name}, input {shape[0]}x{shape[1]} (HxW; {source})'
     return f'{title}\n{result.to_text(depth)}'
 
 
@@ -76,6 +72,6 @@ def _compare_published(args: argparse.Namespace) -> tuple[str, bool]:
     off = sum(not result.within for result in results)
     if args.json:
         rows = [result.to_dict() for result in results]
-        return json.dumps({'rows': rows, 'off': off}, indent=2), bool(off)
+        return arguments.as_json({'rows': rows, 'off': off}), bool(off)
     summary = f'{len(results) - off} of {len(results)} rows are within their tolerance'
     return f'{compare.to_text(results)}\n{summary}', bool(off)

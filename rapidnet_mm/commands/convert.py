@@ -1,6 +1,6 @@
-"""Write a checkpoint as safetensors, under this package's names where they are known.
+"""Write a checkpoint as safetensors, with our names where they are known.
 
-No command needs it: every known file goes in as it is. It is the way for files that hold code.
+Known files need no conversion: every command reads them as they are. Files that contain code do.
 """
 
 from __future__ import annotations

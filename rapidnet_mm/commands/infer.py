@@ -24,12 +24,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--score-thr', type=arguments.score, default=0.3, help='of detections (0.3)'
     )
-    parser.add_argument('--device', help='cuda, cuda:1, cpu, ... (default: a GPU if there is one)')
+    parser.add_argument(
+        '--device', help='cuda, cuda:1, mps, cpu, ... (default: a GPU if there is one)'
+    )
+    arguments.add_verbose(parser)
     arguments.add_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Leave results for every image; returns 1 if some had to be skipped."""
+    from ..engine.console import quiet
+
+    with quiet(args.verbose):
+        return _infer(args)
+
+
+def _infer(args: argparse.Namespace) -> int:
     from rich.progress import track
 
     from ..deploy.inferencer import Inferencer

@@ -62,6 +62,8 @@ def execute(run: Any, args: argparse.Namespace) -> None:
     With ``RAPIDNET_MM_DEBUG=1`` in the environment the user's errors come with a traceback too.
     """
     forbid_unpickling()
+    # What an Apple GPU cannot compute the CPU does. PyTorch reads this when it is imported.
+    os.environ.setdefault('PYTORCH_ENABLE_MPS_FALLBACK', '1')
     try:
         with mm_packages():
             status = run(args)

@@ -14,21 +14,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = 'defaults: {root}, {train}, {val}, {size}; '.format(**SCENES)
     parser.epilog += 'with --classes {root}, {train}, {val}, {size}'.format(**CLASSES)
     parser.add_argument(
-        '--classes', action='store_true', help='one object a picture, in class folders'
+        '--classes', action='store_true', help='images of one object each, in class folders'
     )
     parser.add_argument('--root', help='the folder to write')
     parser.add_argument('--train', type=int, help='images to train on')
     parser.add_argument('--val', type=int, help='images to evaluate on')
-    parser.add_argument('--size', type=int, nargs=2, metavar=('W', 'H'), help='about, in px')
-    parser.add_argument('--seed', type=int, default=0, help='another seed, other pictures')
+    parser.add_argument(
+        '--size', type=int, nargs=2, metavar=('W', 'H'), help='width and height, roughly, in pixels'
+    )
+    parser.add_argument('--seed', type=int, default=0, help='another seed gives other images')
 
 
 def run(args: argparse.Namespace) -> None:
     """Write the data set."""
     from ..data.shapes.make import make_classes, make_shapes
 
-    given = {key: getattr(args, key) for key in SCENES if getattr(args, key) is not None}
-    settings = {**(CLASSES if args.classes else SCENES), **given}
-    make = make_classes if args.classes else make_shapes
+    make, defaults = (make_classes, CLASSES) if args.classes else (make_shapes, SCENES)
+    changes = {key: getattr(args, key) for key in defaults if getattr(args, key) is not None}
+    settings = {**defaults, **changes}
     root = make(**settings, seed=args.seed)
     print(f'{root}: {settings["train"]} images to train on, {settings["val"]} to evaluate on')

@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from ..errors import UserError
+from ..errors import UserError, one_line
 from ..files import writable_folder
 from . import arguments
 
@@ -29,13 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write weights and card."""
-    from ..engine.config import build_model, load_config
-    from ..engine.options import parse_options
+    from ..engine.config import build_model
     from ..weights.release import publish
 
     metrics = _read_metrics(args.metrics)
     writable_folder(args.out_dir, '--out-dir')
-    cfg = load_config(args.config, parse_options(args.cfg_options))
+    cfg = arguments.read_config(args.config, args)
     weights, card = publish(
         build_model(cfg), args.config, cfg.pretty_text, args.checkpoint, args.out_dir, metrics
     )
@@ -46,7 +45,7 @@ def _read_metrics(path: str | None) -> dict:
     try:
         metrics = json.loads(Path(path).read_text()) if path else {}
     except (OSError, ValueError) as error:
-        raise UserError(f'--metrics {path} cannot be read: {error}') from error
+        raise UserError(f'--metrics {path} cannot be read: {one_line(error)}') from error
     if not isinstance(metrics, dict):
         raise UserError(f'--metrics {path} holds no metrics by name; give what test --out wrote')
     return metrics

@@ -34,7 +34,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Measure."""
-    from ..analysis.speed import InferenceForm
+    from ..engine.console import quiet
+
+    with quiet(args.verbose):
+        _test(args)
+
+
+def _test(args: argparse.Namespace) -> None:
+    from ..analysis.speed.inference_form import InferenceForm
     from ..engine import config, runner
     from ..engine.options import parse_options
     from ..files import writable_file, write_metrics

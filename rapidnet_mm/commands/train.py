@@ -34,9 +34,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Train."""
+    from ..engine.console import quiet
+
+    with quiet(args.verbose):
+        _train(args)
+
+
+def _train(args: argparse.Namespace) -> None:
+    from ..analysis.summary import TrainingReport
     from ..engine import config, runner
     from ..engine.options import parse_options
 
+    if runner.is_first_process(args.launcher):
+        print(f'{args.config}: checking the data and building the model')
     options = parse_options(args.cfg_options)
     cfg = config.load_config(args.config, options, args.work_dir, amp=args.amp)
     if args.auto_scale_lr:
@@ -45,4 +55,7 @@ def run(args: argparse.Namespace) -> None:
         runner.resume_from(cfg, args.resume)
     if args.tensorboard:
         config.use_tensorboard(cfg)
-    runner.build_runner(cfg, launcher=args.launcher).train()
+    trainer = runner.build_runner(cfg, launcher=args.launcher)
+    report = TrainingReport(arguments.program())
+    trainer.register_hook(report, priority=report.priority)
+    trainer.train()

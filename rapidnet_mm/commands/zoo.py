@@ -1,4 +1,4 @@
-"""Count all models of the zoo and write metafiles, page and picture, or say which are stale."""
+"""Count all models of the zoo; write metafiles, page and picture, or name the stale ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HELP = 'Write counts into the metafiles, and docs/model_zoo.md with its picture'
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     parser.add_argument(
-        '--check', action='store_true', help='write nothing; exit status 2 if something is stale'
+        '--check', action='store_true', help='write nothing; exit status 2 if a file is out of date'
     )
 
 
@@ -23,6 +23,8 @@ def run(args: argparse.Namespace) -> None:
     """Count, and write or check."""
     from ..analysis import zoo
 
+    if not (zoo.ROOT / zoo.INDEX).is_file():
+        raise UserError(f'zoo works in a checkout only: {zoo.ROOT} has no {zoo.INDEX}')
     models = zoo.load()
     with contextlib.redirect_stdout(sys.stderr):  # libraries print while they are built
         changed = zoo.recount(models)
@@ -30,7 +32,7 @@ def run(args: argparse.Namespace) -> None:
     if args.check and stale:
         files = ', '.join(path.relative_to(zoo.ROOT).as_posix() for path in stale)
         counts = f' (other counts: {", ".join(changed)})' if changed else ''
-        raise UserError(f'{files} stale{counts}; run tools/model_zoo.py')
+        raise UserError(f'{files} stale{counts}; run rapidnet zoo')
     for path, content in stale.items():
         write_output(content, path)
         print(f'wrote {path.relative_to(zoo.ROOT)}')

@@ -1,4 +1,4 @@
-"""A trained model on pictures: from Python, and for tools/infer.py."""
+"""Run a trained model on images: from Python, and for ``rapidnet infer``."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ from mmengine.dataset import Compose
 from mmengine.registry import MODELS, VISUALIZERS, init_default_scope
 from mmengine.utils import import_modules_from_strings
 
-from ..data.checks.config import class_names
+from ..data.checks.check_config import class_names
 from ..display.drawing import Panel, compose, legend_of, paint, palette_of
 from ..display.images import read_image, write_image
 from ..display.results import Classification, Detections, Segmentation
 from ..engine.config import load_config
+from ..engine.device import default_device
 from ..engine.options import merge_options
 from ..errors import UserError
-from ..weights.load import dataset_meta, fill_model
+from ..weights.content import dataset_meta
+from ..weights.load import fill_model, weights_for
 from ..weights.read import read_checkpoint
 
 _COUNTER = itertools.count()
@@ -35,17 +37,18 @@ class Inferencer:
     """A model from a config and a checkpoint, ready for images.
 
     Example:
-        >>> found = Inferencer('configs/maskrcnn_rapidnet_m_coco.py', 'epoch_12.pth')('street.jpg')
-        >>> found.boxes, found.names, found.masks
+        >>> model = Inferencer('configs/maskrcnn_rapidnet_m_coco.py', 'epoch_12.pth')
+        >>> detections = model('street.jpg')
+        >>> detections.boxes, detections.names, detections.masks
 
     Args:
-        config: path of a config file, or a config.
+        config: path of a config file, name of one of our configs, or a config.
         checkpoint: path of a checkpoint of that model.
-        device: 'cuda', 'cuda:1', 'cpu', ...; default a GPU if there is one.
-        cfg_options: overrides, as ``--cfg-options``.
+        device: 'cuda', 'cuda:1', 'mps', 'cpu', ...; by default a GPU if there is one.
+        cfg_options: changes of the config, as ``--cfg-options``.
 
     Raises:
-        UserError: config, checkpoint or device are not usable.
+        UserError: config, checkpoint or device cannot be used.
     """
 
     def __init__(
@@ -68,39 +71,39 @@ class Inferencer:
         init_default_scope(cfg.get('default_scope', 'mmdet'))
         content = read_checkpoint(checkpoint)
         self.model = MODELS.build(cfg.model)
-        fill_model(self.model, content, str(checkpoint))
+        fill_model(self.model, weights_for(self.model, content, str(checkpoint)), str(checkpoint))
         self.model.to(place).eval()
         dataset = cfg.test_dataloader.dataset
         meta = dataset_meta(content) or {'classes': class_names(dataset)}
         self.classes = tuple(meta['classes'])
-        # The image is read here and there is no ground truth: the rest of the test pipeline stays.
+        # The image is read here and there is no ground truth, so the loading steps are left out.
         steps = [t for t in dataset.pipeline if not t['type'].rpartition('.')[2].startswith('Load')]
         self._pipeline = Compose(steps)
-        # MMEngine hands out one visualizer a name, and two models may name classes differently.
+        # MMEngine keeps one visualizer a name, and two models may have different classes.
         name = f'inferencer_{next(_COUNTER)}'
         self._visualizer = VISUALIZERS.build({**cfg.visualizer, 'vis_backends': None, 'name': name})
         self._visualizer.dataset_meta = meta
         self._palette = palette_of(meta)
 
     def __call__(self, image: str | Path | np.ndarray) -> Result:
-        """Detect in one image, label its pixels or classify it, whatever the model does.
+        """Run the model on one image: detect, label every pixel, or classify.
 
         Args:
             image: path of a file, or ``(H, W, 3)`` uint8 in OpenCV's channel order (BGR).
 
         Raises:
-            UserError: the file is missing or no image, or the array has another shape or type.
+            UserError: the file is missing or not an image, or the array has another shape or type.
         """
         return self._result(self._predict(read_image(image)))
 
     def draw(
         self, image: str | Path | np.ndarray, target: str | Path, score_thr: float = 0.3
     ) -> Result:
-        """As :meth:`__call__`, and write a picture of it to ``target``.
+        """Run the model on one image, and write a picture of the result to ``target``.
 
-        Detections are drawn with names, and with scores where these are ``score_thr`` or more;
-        labels are shown in colours beside the image, with a legend; the most likely classes of the
-        whole image stand below it.
+        Detections with a score of at least ``score_thr`` are drawn with names and scores. Label
+        maps are shown in colours beside the image, with a legend. For a classifier the most likely
+        classes stand below the image.
 
         Raises:
             UserError: as :meth:`__call__`, or the picture cannot be written.
@@ -145,19 +148,19 @@ class Inferencer:
             kind = np.uint8 if len(self.classes) <= 256 else np.uint16
             labels = sample.pred_sem_seg.data.numpy().reshape(sample.ori_shape).astype(kind)
             return Segmentation(labels, self.classes)
-        found = sample.pred_instances
+        instances = sample.pred_instances
         return Detections(
-            boxes=found.bboxes.numpy(),
-            scores=found.scores.numpy(),
-            labels=found.labels.numpy(),
-            masks=found.masks.numpy() if 'masks' in found else None,
+            boxes=instances.bboxes.numpy(),
+            scores=instances.scores.numpy(),
+            labels=instances.labels.numpy(),
+            masks=instances.masks.numpy() if 'masks' in instances else None,
             classes=self.classes,
             shape=tuple(sample.ori_shape),
         )
 
 
 def _device(name: str | None) -> torch.device:
-    name = name or ('cuda' if torch.cuda.is_available() else 'cpu')
+    name = name or default_device()
     try:
         device = torch.device(name)
         torch.empty(1, device=device).cpu()

@@ -1,9 +1,9 @@
-"""Convolutions of the inference form on a CPU: always oneDNN's, with weights laid out once.
+"""Convolutions of the inference form on a CPU: always oneDNN's, with weights packed once.
 
-Left alone, PyTorch gives small maps of one image (up to 20,480 numbers) to its own convolution,
-which is several times slower, most of all with dilated kernels; and oneDNN lays out the weights
-anew in every call. The operators here are those that torch.compile's own backend calls; where they
-cannot be used, the convolution is PyTorch's.
+For small inputs (one image, up to 20,480 numbers) PyTorch does not use oneDNN but its own
+convolution. That is several times slower, most of all with dilated kernels. For larger inputs it
+uses oneDNN, but packs the weights again in every call. The operators here are those that
+torch.compile's own backend calls. Where they cannot be used, PyTorch's convolution runs.
 """
 
 from __future__ import annotations
@@ -18,23 +18,25 @@ from torch.utils.flop_counter import conv_flop_count, register_flop_formula
 
 try:
     _convolve = torch.ops.mkldnn._convolution_pointwise
-    _lay_out = torch._C._nn.mkldnn_reorder_conv2d_weight
+    _pack_weight = torch._C._nn.mkldnn_reorder_conv2d_weight
 except AttributeError:  # a PyTorch without oneDNN
     _convolve = None
 
 
 class PackedConv2d(nn.Conv2d):
-    """A convolution for inference, quicker for single images on a CPU, with the same names.
+    """A convolution for inference that is quicker for single images on a CPU.
 
-    Weights are laid out in the first call, and again after a change of them, but for one that
-    PyTorch keeps no count of: in place through ``weight.data``, or of weights that were made in
-    ``torch.inference_mode``. Anything but plain float32 tensors without gradients takes PyTorch's
-    way: other types and devices, autocast, tracing, compilation, export.
+    The first call packs the weights. They are packed again when they have changed. PyTorch does
+    not count two kinds of change, so they go unnoticed: in place through ``weight.data``, and of
+    weights made in ``torch.inference_mode``. Plain float32 tensors without gradients use oneDNN;
+    all else runs PyTorch's convolution: other types and devices, autocast, tracing, compilation,
+    export. Names in the state dict are those of :class:`torch.nn.Conv2d`.
 
     Shape: as :class:`torch.nn.Conv2d`.
     """
 
-    # The weight, its memory (kept, so that no other can lie there) and version, the same laid out.
+    # The weight, its memory (kept, so that nothing else gets that address), its version, and the
+    # packed weight.
     _packed: tuple[Tensor, Tensor, int, Tensor] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -45,27 +47,27 @@ class PackedConv2d(nn.Conv2d):
         return _convolve(x, packed, self.bias, *settings, 'none', [], '')
 
     def _packed_weight(self, shape: list[int], settings: tuple) -> Tensor:
-        weight, known = self.weight, self._packed  # read once: another thread may be here, too
+        weight, cached = self.weight, self._packed  # read once: other threads may write them
         version = 0 if weight.is_inference() else weight._version
-        if known is not None:
-            owner, memory, counted, packed = known
+        if cached is not None:
+            owner, memory, packed_version, packed = cached
             same = owner is weight and memory.data_ptr() == weight.data_ptr()
-            if same and counted == version:
+            if same and packed_version == version:
                 return packed
         memory = weight.detach()
-        packed = _lay_out(memory.to_mkldnn(), *settings, shape)
+        packed = _pack_weight(memory.to_mkldnn(), *settings, shape)
         self._packed = weight, memory, version, packed
         return packed
 
     def _can_pack(self, x: Any) -> bool:
         return (
-            type(x) is Tensor  # not what a compiler or an exporter puts in its place
+            type(x) is Tensor  # a compiler or an exporter passes something else
             and not torch.compiler.is_compiling()
             and x.device.type == self.weight.device.type == 'cpu'
             and x.dtype == self.weight.dtype == torch.float32
             and x.layout == torch.strided
             and x.dim() == 4
-            and x.shape[1] == self.in_channels  # PyTorch says better what is wrong
+            and x.shape[1] == self.in_channels  # PyTorch's message says what is wrong
             and x.numel() > 0
             and not (torch.is_grad_enabled() and self._has_gradient(x))
             and unpack_dual(x).tangent is None
@@ -91,7 +93,7 @@ class PackedConv2d(nn.Conv2d):
 
 
 def pack_convolutions(model: nn.Module) -> None:
-    """Have the plain 2-D convolutions of a model, in place, be :class:`PackedConv2d`."""
+    """Turn the plain 2-D convolutions of a model, in place, into :class:`PackedConv2d`."""
     if _convolve is None:
         return
     for module in model.modules():

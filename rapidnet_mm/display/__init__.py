@@ -1,6 +1,20 @@
 """How is it shown? Images, drawings, curves, results and tables, without torch and MM.
 
-``images.py`` reads, finds and names image files. ``drawing.py`` paints label maps and legends.
-``curves.py`` draws the course of a training. ``results.py`` holds what a model says of an image.
-``tables.py`` prints tables.
+``images.py`` reads, finds and writes image files. ``results.py`` holds the result of a model for
+one image. ``drawing.py`` paints label maps and legends. ``curves.py`` draws the course of a
+training. ``tables.py`` prints tables.
+
+Example:
+    >>> import numpy as np
+    >>> from rapidnet_mm.display.drawing import Panel, compose, legend_of, paint, palette_of
+    >>> from rapidnet_mm.display.results import Segmentation
+    >>> image = np.zeros((40, 60, 3), np.uint8)
+    >>> result = Segmentation(np.ones((40, 60), np.uint8), classes=('sky', 'road'))
+    >>> result.names
+    ['road']
+    >>> palette = palette_of({'classes': result.classes})
+    >>> painted = paint(image, result.labels, palette)
+    >>> legend = legend_of([result.labels], result.classes, palette)
+    >>> compose([Panel('image', image), Panel('result', painted)], legend).shape[2]
+    3
 """

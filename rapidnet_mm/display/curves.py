@@ -1,4 +1,4 @@
-"""A picture of how the training went: loss, learning rate and validation results."""
+"""A picture of a training: loss, learning rate and validation results."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-# What people look at first; a run that reports none of these gets all it reports.
+# The results that are drawn; a run that has none of them gets all that it has.
 HEADLINES = ('bbox_mAP', 'segm_mAP', 'bbox_mAP_50', 'segm_mAP_50', 'mIoU', 'accuracy/top1')
 Series = dict[str, list[tuple[float, float]]]
 
 
 def read_scalars(work_dir: str | Path, run: str = '*') -> tuple[Series, Series]:
-    """Training and validation values by name, each a list of (step, value).
+    """Return training and validation values by name, each a list of (step, value).
 
-    ``run`` is the folder of one run in the work directory, by default all of them. A resumed run
-    writes a file of its own; where two runs have a step in common the later counts.
-    Training steps are iterations; validation steps are epochs or iterations, as the loop has it.
+    Training steps are iterations. Validation steps are epochs or iterations, as the loop has them.
+    A resumed run writes a file of its own; where two runs have the same step, the later one counts.
+
+    Args:
+        work_dir: the work directory.
+        run: the folder of one run in it; by default all runs.
     """
     merged: list[dict[str, dict[float, float]]] = [defaultdict(dict), defaultdict(dict)]
     for file in sorted(Path(work_dir).glob(f'{run}/vis_data/scalars.json')):
@@ -38,7 +41,7 @@ def read_scalars(work_dir: str | Path, run: str = '*') -> tuple[Series, Series]:
 
 
 def headlines(val: Series) -> list[str]:
-    """Names of the validation results to draw."""
+    """Return the names of the validation results to draw."""
     measured = [name for name in val if name not in ('step', 'time', 'data_time')]
     return [name for name in measured if name.endswith(HEADLINES)] or measured
 
@@ -49,7 +52,7 @@ def plot_curves(train: Series, val: Series, target: Path) -> None:
     from matplotlib.figure import Figure
 
     losses = [n for n in train if n == 'loss' or n.rpartition('.')[2].startswith('loss')]
-    if len(losses) == 2:  # the only part is the whole
+    if len(losses) == 2:  # one part, which equals the whole
         losses = ['loss']
     rates = [n for n in train if n in ('lr', 'base_lr')][:1]
     panels = [

@@ -1,4 +1,4 @@
-"""Label maps for people: colours over the image, side by side, with a legend below."""
+"""Pictures of label maps: colours over the image, panels side by side, a legend below."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from PIL import Image, ImageDraw, ImageFont
 
 Colour = tuple[int, int, int]  # RGB, 0 to 255
 
-OPACITY = 0.75  # of the colours: the image still shows where things are
+OPACITY = 0.75  # of the colours, so that the image shows through
 GAP = 6  # px between panels
 UNLABELLED: Colour = (30, 30, 30)
-FONT_SIZES = 13, 30  # px, the least that is readable and the largest
-GOLDEN = 0.618034  # steps round the circle of hues that never come close to each other again
+FONT_SIZES = 13, 30  # px, smallest and largest
+GOLDEN = 0.618034  # a step of hue; any number of such steps stay apart on the colour circle
 
 
 class Panel(NamedTuple):
-    """A title and a ``(H, W, 3)`` uint8 RGB image under it."""
+    """A title, and a ``(H, W, 3)`` uint8 RGB image under it."""
 
     title: str
     pixels: np.ndarray
 
 
 def palette_of(meta: Mapping[str, Any]) -> list[Colour]:
-    """One colour for each class: those of the data set, or else distinct ones."""
+    """Return a colour for each class: those of the data set if it has any, else distinct ones."""
     count = len(meta['classes'])
-    given = meta.get('palette') or ()
-    if len(given) == count:
-        return [tuple(map(int, colour)) for colour in given]
+    palette = meta.get('palette') or ()
+    if len(palette) == count:
+        return [tuple(map(int, colour)) for colour in palette]
     shades = [(0.9, 0.95), (0.6, 0.75), (0.45, 1.0)]
     colours = [colorsys.hsv_to_rgb(k * GOLDEN % 1, *shades[k % 3]) for k in range(count)]
     return [tuple(round(255 * channel) for channel in colour) for colour in colours]
 
 
 def paint(image: np.ndarray, labels: np.ndarray, palette: Sequence[Colour]) -> np.ndarray:
-    """Colour an image by its labels; pixels whose label is no class turn nearly black.
+    """Colour an image by its labels; a pixel whose label is not a class becomes nearly black.
 
     Shape: image ``(H, W, 3)`` uint8 RGB, labels ``(H, W)`` integers -> ``(H, W, 3)`` uint8 RGB.
     """
@@ -53,26 +53,32 @@ def paint(image: np.ndarray, labels: np.ndarray, palette: Sequence[Colour]) -> n
 def legend_of(
     maps: Sequence[np.ndarray], classes: Sequence[str], palette: Sequence[Colour]
 ) -> list[tuple[str, Colour]]:
-    """Name and colour of the classes that occur in label maps, the largest first."""
+    """Return name and colour of the classes that occur in label maps, the largest first."""
     values, counts = np.unique(np.concatenate([m.ravel() for m in maps]), return_counts=True)
     order = values[np.argsort(-counts, kind='stable')]
-    named = [(classes[v], palette[v]) for v in order if 0 <= v < len(classes)]
-    return named + [('not labelled', UNLABELLED)] * (len(named) < len(values))
+    legend = [(classes[v], palette[v]) for v in order if 0 <= v < len(classes)]
+    if len(legend) < len(values):
+        legend.append(('not labelled', UNLABELLED))
+    return legend
 
 
 def compose(panels: Sequence[Panel], legend: Sequence[tuple[str, Colour]]) -> np.ndarray:
-    """Panels of one size side by side, titles above and the legend below them, RGB.
+    """Put panels of one size side by side, with titles above and the legend below them.
 
-    The picture is as wide as the panels, or as the longest name of the legend needs.
+    The picture is as wide as the panels, or wider if a name in the legend needs it.
+
+    Returns:
+        A ``(H, W, 3)`` uint8 RGB image.
     """
     height, width = panels[0].pixels.shape[:2]
     font = _font(int(np.clip(height / 20, *FONT_SIZES)))
     line = round(1.6 * font.size)
-    wide = len(panels) * width + (len(panels) - 1) * GAP
-    sizes = [round(font.getlength(name)) + 3 * line for name, _ in legend]
-    wide = max([wide, *sizes])
-    places, rows = _flow(sizes, wide)
-    canvas = Image.new('RGB', (wide, line + height + rows * line + (GAP if rows else 0)), 'white')
+    entry_widths = [round(font.getlength(name)) + 3 * line for name, _ in legend]
+    total_width = max([len(panels) * width + (len(panels) - 1) * GAP, *entry_widths])
+    places, rows = _flow(entry_widths, total_width)
+    canvas = Image.new(
+        'RGB', (total_width, line + height + rows * line + (GAP if rows else 0)), 'white'
+    )
     draw = ImageDraw.Draw(canvas)
     for index, panel in enumerate(panels):
         left = index * (width + GAP)
@@ -86,10 +92,10 @@ def compose(panels: Sequence[Panel], legend: Sequence[tuple[str, Colour]]) -> np
     return np.asarray(canvas)
 
 
-def _flow(sizes: Sequence[int], width: int) -> tuple[list[tuple[int, int]], int]:
-    """Place entries of some widths in rows; returns (x, row) of each, and the number of rows."""
+def _flow(entry_widths: Sequence[int], width: int) -> tuple[list[tuple[int, int]], int]:
+    """Place entries in rows of a width; return (x, row) of each, and the number of rows."""
     places, x, row = [], 0, 0
-    for size in sizes:
+    for size in entry_widths:
         if x and x + size > width:
             x, row = 0, row + 1
         places.append((x, row))
@@ -99,5 +105,5 @@ def _flow(sizes: Sequence[int], width: int) -> tuple[list[tuple[int, int]], int]
 
 @cache
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    # Matplotlib brings a font along that has the letters of most languages.
+    # Matplotlib's own font, which has the letters of most languages.
     return ImageFont.truetype(Path(matplotlib.get_data_path(), 'fonts/ttf/DejaVuSans.ttf'), size)

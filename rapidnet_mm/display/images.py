@@ -1,4 +1,4 @@
-"""Images as people have them: reading, finding and naming them."""
+"""Image files: read, find, name and write them."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..errors import UserError
+from ..errors import UserError, one_line
 from ..files import write_output
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 
 
 def read_image(image: str | Path | np.ndarray) -> np.ndarray:
-    """An image as ``(H, W, 3)`` uint8 BGR, turned as its EXIF orientation says.
+    """Return an image as ``(H, W, 3)`` uint8 BGR, rotated as its EXIF orientation says.
 
     Raises:
-        UserError: the file is missing, empty or no image, or the array does not fit.
+        UserError: the file is missing, empty or not an image; or the array has another shape or
+            type.
     """
     if isinstance(image, np.ndarray):
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
@@ -33,8 +34,7 @@ def read_image(image: str | Path | np.ndarray) -> np.ndarray:
         data = np.fromfile(path, np.uint8)
         pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     except (OSError, cv2.error) as error:
-        reason = ' '.join(str(error).split())
-        raise UserError(f'image {path} cannot be read: {reason}') from error
+        raise UserError(f'image {path} cannot be read: {one_line(error)}') from error
     if pixels is None:
         state = 'is damaged or not an image' if data.size else 'is empty'
         raise UserError(f'image {path} {state}')
@@ -42,14 +42,16 @@ def read_image(image: str | Path | np.ndarray) -> np.ndarray:
 
 
 def find_images(inputs: list[str], leave_out: Path | None = None) -> list[tuple[Path, Path]]:
-    """Files and folders to (image, name relative to what was given), folders searched through.
+    """Return all images of some files and folders, each with its name inside the input.
 
-    ``leave_out`` is a folder inside them that is not searched: that of earlier results.
+    Args:
+        inputs: files, and folders whose subfolders are searched too.
+        leave_out: a folder that is not searched, because earlier results are in it.
 
     Raises:
         UserError: an input does not exist, or a folder holds no images.
     """
-    found: dict[Path, Path] = {}
+    names: dict[Path, Path] = {}
     for item in map(Path, inputs):
         if item.is_dir():
             inside = leave_out is not None and item.resolve() in leave_out.resolve().parents
@@ -62,32 +64,38 @@ def find_images(inputs: list[str], leave_out: Path | None = None) -> list[tuple[
             )
             if not files:
                 raise UserError(f'folder {item} holds no images ({", ".join(IMAGE_SUFFIXES)})')
-            found |= {file: file.relative_to(item) for file in files}
+            names |= {file: file.relative_to(item) for file in files}
         elif item.exists():
-            found[item] = Path(item.name)
+            names[item] = Path(item.name)
         else:
             raise UserError(f'{item} does not exist')
-    return list(found.items())
+    return list(names.items())
 
 
 def picture_name(name: Path) -> Path:
-    """The name of an image's result: its own, or with ``.png`` where it is no image format."""
-    known = name.suffix.lower() in IMAGE_SUFFIXES
-    return name if known else name.with_name(f'{name.name}.png')
+    """Return the name of an image's result: the same, with ``.png`` added if it is no image name.
+
+    Example:
+        >>> picture_name(Path('street.jpg')).name, picture_name(Path('scan')).name
+        ('street.jpg', 'scan.png')
+    """
+    if name.suffix.lower() in IMAGE_SUFFIXES:
+        return name
+    return name.with_name(f'{name.name}.png')
 
 
 def write_image(pixels: np.ndarray, target: str | Path) -> None:
-    """Write ``(H, W, 3)`` uint8 BGR, or ``(H, W)``, in the format that the name says.
+    """Write ``(H, W, 3)`` uint8 BGR, or ``(H, W)``, in the format that the name's ending says.
 
     Raises:
-        UserError: no such format, or the file cannot be written.
+        UserError: the format is unknown, or the file cannot be written.
     """
     suffix = Path(target).suffix
     try:
-        whole, data = cv2.imencode(suffix, pixels)
+        success, data = cv2.imencode(suffix, pixels)
     except cv2.error:
-        whole = False
-    if not whole:
+        success = False
+    if not success:
         size = f'{pixels.shape[1]} x {pixels.shape[0]}'
         raise UserError(f'a picture of {size} cannot be written as {suffix}')
     write_output(data.tobytes(), target)

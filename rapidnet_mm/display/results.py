@@ -1,4 +1,4 @@
-"""What a model found in one image."""
+"""The results of a model for one image: detections, a label map, or classes."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from pycocotools import mask as coco_mask
 if TYPE_CHECKING:
     from .drawing import Colour
 
-TOP = 5  # classes that a classifier names
+TOP = 5  # how many classes a classification names
 
 
 @dataclass
 class Detections:
-    """What a detector found in one image, best first.
+    """The objects that a detector finds in one image, best first.
 
     Attributes:
-        boxes: ``(K, 4)`` float32, x1, y1, x2, y2 in pixels of the image as given.
+        boxes: ``(K, 4)`` float32, x1, y1, x2, y2 in pixels of the image.
         scores: ``(K,)`` float32 in 0..1.
         labels: ``(K,)`` int64, index into ``classes``.
         masks: ``(K, H, W)`` bool, or None where the model has no masks.
@@ -39,12 +39,12 @@ class Detections:
 
     @property
     def names(self) -> list[str]:
-        """Class name of each detection."""
+        """The class name of each detection."""
         return [self.classes[label] for label in self.labels]
 
     def to_dict(self, score_thr: float = 0.0) -> dict[str, Any]:
-        """Plain values for json; masks as COCO run-length encodings."""
-        found = []
+        """Return plain values for json; masks are COCO run-length encodings."""
+        detections = []
         for index in np.flatnonzero(self.scores >= score_thr):
             entry = {
                 'name': self.names[index],
@@ -55,17 +55,17 @@ class Detections:
             if self.masks is not None:
                 rle = coco_mask.encode(np.asfortranarray(self.masks[index].astype(np.uint8)))
                 entry['mask'] = {'size': rle['size'], 'counts': rle['counts'].decode()}
-            found.append(entry)
-        return {'height': self.shape[0], 'width': self.shape[1], 'detections': found}
+            detections.append(entry)
+        return {'height': self.shape[0], 'width': self.shape[1], 'detections': detections}
 
     def files(self, image: str, score_thr: float = 0.0) -> dict[str, bytes]:
-        """What to write beside the picture of ``image``: contents by the end of the name."""
+        """Return the files to write beside the picture of ``image``: contents by ending."""
         return {'.json': _json({'image': image, **self.to_dict(score_thr)})}
 
 
 @dataclass
 class Segmentation:
-    """What a segmenter says of every pixel of one image.
+    """The classes that a segmenter gives to the pixels of one image.
 
     Attributes:
         labels: ``(H, W)`` uint8 (uint16 for more than 256 classes), index into ``classes``.
@@ -82,13 +82,13 @@ class Segmentation:
 
     @property
     def names(self) -> list[str]:
-        """Names of the classes that occur, the largest first."""
+        """The names of the classes that occur, the largest first."""
         return [entry['name'] for entry in self.to_dict()['classes']]
 
     def to_dict(self, score_thr: float = 0.0) -> dict[str, Any]:  # noqa: ARG002  (has no scores)
-        """Plain values for json: the classes that occur, the largest first, and their share."""
+        """Return plain values for json: the classes that occur and their shares, largest first."""
         values, counts = np.unique(self.labels, return_counts=True)
-        found = [
+        shares = [
             {
                 'name': self.classes[values[index]],
                 'label': int(values[index]),
@@ -96,10 +96,10 @@ class Segmentation:
             }
             for index in np.argsort(-counts, kind='stable')
         ]
-        return {'height': self.shape[0], 'width': self.shape[1], 'classes': found}
+        return {'height': self.shape[0], 'width': self.shape[1], 'classes': shares}
 
     def files(self, image: str, score_thr: float = 0.0) -> dict[str, bytes]:
-        """What to write beside the picture of ``image``: contents by the end of the name."""
+        """Return the files to write beside the picture of ``image``: contents by ending."""
         return {
             '.json': _json({'image': image, **self.to_dict(score_thr)}),
             '.labels.png': cv2.imencode('.png', self.labels)[1].tobytes(),
@@ -108,7 +108,7 @@ class Segmentation:
 
 @dataclass
 class Classification:
-    """What a classifier takes one image for.
+    """The classes that a classifier gives to one image.
 
     Attributes:
         scores: ``(classes,)`` float32 in 0..1, which add up to 1.
@@ -122,24 +122,24 @@ class Classification:
 
     @property
     def labels(self) -> np.ndarray:
-        """Indices into ``classes`` of the most likely ones, at most five, best first."""
+        """Indices into ``classes`` of the most likely classes, at most five, best first."""
         return np.argsort(-self.scores, kind='stable')[:TOP]
 
     @property
     def names(self) -> list[str]:
-        """Names of the most likely classes, at most five, best first."""
+        """The names of the most likely classes, at most five, best first."""
         return [self.classes[label] for label in self.labels]
 
     def legend(self, palette: Sequence[Colour]) -> list[tuple[str, Colour]]:
-        """Names with scores, and colours, of the most likely classes, best first, for a picture."""
+        """Return names with scores, and colours, of the most likely classes, for a picture."""
         return [
             (f'{self.classes[label]} {self.scores[label]:.2f}', palette[label])
             for label in self.labels
         ]
 
     def to_dict(self, score_thr: float = 0.0) -> dict[str, Any]:  # noqa: ARG002  (all five count)
-        """Plain values for json: the most likely classes, at most five, best first."""
-        found = [
+        """Return plain values for json: the most likely classes, at most five, best first."""
+        best = [
             {
                 'name': self.classes[label],
                 'label': int(label),
@@ -147,10 +147,10 @@ class Classification:
             }
             for label in self.labels
         ]
-        return {'height': self.shape[0], 'width': self.shape[1], 'classes': found}
+        return {'height': self.shape[0], 'width': self.shape[1], 'classes': best}
 
     def files(self, image: str, score_thr: float = 0.0) -> dict[str, bytes]:
-        """What to write beside the picture of ``image``: contents by the end of the name."""
+        """Return the files to write beside the picture of ``image``: contents by ending."""
         return {'.json': _json({'image': image, **self.to_dict(score_thr)})}
 
 

@@ -1,4 +1,4 @@
-"""Tables for people: the same look wherever a tool prints one."""
+"""Tables as text, with the same look in every command."""
 
 from __future__ import annotations
 
@@ -10,9 +10,17 @@ from rich.table import Table
 
 
 def text_table(header: Sequence[str], rows: Iterable[Sequence[object]], title: str = '') -> str:
-    """A table as plain text: first column to the left, the others to the right.
+    """Return a table as plain text: the first column to the left, the others to the right.
 
-    Floats are printed with four decimals; everything else as ``str``.
+    Floats have four decimals; everything else is printed as ``str``.
+
+    Example:
+        >>> print(text_table(['part', 'FLOPs (G)'], [('backbone', 3.22)]))
+        +----------+-----------+
+        | part     | FLOPs (G) |
+        +----------+-----------+
+        | backbone |    3.2200 |
+        +----------+-----------+
     """
     table = Table(title=title or None, title_justify='left', box=box.ASCII2)
     for index, name in enumerate(header):

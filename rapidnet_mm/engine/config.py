@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib.util
 import warnings
 from collections.abc import Iterator, Mapping
@@ -9,13 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
 from ..errors import UserError, one_line
 from ..files import writable_folder
+from .device import default_device
 from .options import merge_options
 
 PACKAGE = Path(__file__).parents[1]
@@ -49,6 +50,26 @@ def config_file(name: str) -> str:
     return str(path)
 
 
+def find_config(text: str | Path) -> Path:
+    """Return the file of a config: a path, or the name of one of ours, with or without ``.py``.
+
+    Raises:
+        UserError: there is no such file and no such name; the nearest name of ours is given.
+    """
+    if Path(text).is_file():
+        return Path(text)
+    folder = config_folder()
+    leaves = [p for p in folder.rglob('*.py') if p.relative_to(folder).parts[0] != '_base_']
+    names = {p.stem: p for p in leaves}
+    names |= {p.relative_to(folder).with_suffix('').as_posix(): p for p in leaves}
+    name = Path(text).as_posix().removeprefix('configs/').removesuffix('.py')
+    if name in names:
+        return names[name]
+    nearest = difflib.get_close_matches(name.rpartition('/')[2], names, n=1)
+    advice = f'; the nearest of ours is {nearest[0]}' if nearest else ''
+    raise UserError(f'config {text} does not exist{advice}')
+
+
 def load_config(
     path: str | Path,
     options: Mapping[str, Any] | None = None,
@@ -62,9 +83,7 @@ def load_config(
     Raises:
         UserError: the file is missing or is not a config, or an option does not exist.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f'config {path} does not exist')
+    path = find_config(path)
     try:
         cfg = Config.fromfile(path)
     except Exception as error:  # a config is Python, and may fail in any way
@@ -117,7 +136,7 @@ def config_fault(error: Exception) -> str:
 
 
 def use_amp(cfg: Config) -> None:
-    """Train in mixed precision: float16 with loss scaling on a GPU, bfloat16 on the CPU.
+    """Train in mixed precision: float16 with loss scaling on an NVIDIA GPU, bfloat16 elsewhere.
 
     Raises:
         UserError: the config has no ``optim_wrapper``.
@@ -125,7 +144,7 @@ def use_amp(cfg: Config) -> None:
     if not cfg.get('optim_wrapper'):
         raise UserError('--amp: the config has no optim_wrapper')
     wrapper = cfg.optim_wrapper
-    if torch.cuda.is_available():
+    if default_device() == 'cuda':  # MMEngine scales losses on no Apple GPU
         wrapper.type = 'AmpOptimWrapper'
         wrapper.setdefault('loss_scale', 'dynamic')
     else:

@@ -9,13 +9,15 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from .device import default_device
+
 # Of glibc's mallopt: M_MMAP_MAX, M_TRIM_THRESHOLD and M_TOP_PAD (bytes).
 MALLOC_OPTIONS = {-4: 0, -1: 2**31 - 1, -2: 2**26}
 
 
 def tune_for_cpu(model: nn.Module) -> None:
     """Without a GPU, use a faster memory layout for the same network, and keep freed memory."""
-    if not torch.cuda.is_available():
+    if default_device() == 'cpu':
         model.to(memory_format=torch.channels_last)
         keep_memory()
 

@@ -9,8 +9,6 @@ import torch
 import torchvision  # noqa: F401  registers its operators
 from torch import Tensor
 
-from ..installation import EXTENSION
-
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
     """Greedy non-maximum suppression, as ``mmcv.ops.nms`` calls it.
@@ -117,7 +115,7 @@ def missing_operator(name: str):
     # mmcv.ops asks for every operator by name while it is imported, so only a call may raise.
     # Dunder names are Python's own questions: pickle, copy and inspect want a plain no.
     if name.startswith('__'):
-        raise AttributeError(f'module {EXTENSION!r} has no attribute {name!r}')
+        raise AttributeError(f"module 'mmcv._ext' has no attribute {name!r}")
 
     def operator(*args, **kwargs):
         raise NotImplementedError(

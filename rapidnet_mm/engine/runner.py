@@ -8,17 +8,20 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.logging import print_log
+from mmengine.logging import MMLogger, print_log
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
-from ..data.checks.config import check_data, tell_other_classes
+from ..data.checks.check_config import check_data, warn_of_other_classes
 from ..errors import UserError
 from ..files import writable_folder
-from ..weights.load import WRAPPERS, dataset_meta, fill_model, weights_for
+from ..weights.content import WRAPPERS, dataset_meta
+from ..weights.load import fill_model, weights_for
 from ..weights.read import read_checkpoint
 from .config import config_fault, named_config_errors
+from .console import dress
 from .cpu import tune_for_cpu
+from .device import default_device
 from .hooks.checkpoint import latest_checkpoint
 
 
@@ -79,8 +82,18 @@ def resume_from(cfg: Config, checkpoint: str) -> None:
     cfg.resume, cfg.load_from = True, str(found)
 
 
+# Where MMEngine's EMAHook keeps the weights that are not averaged, to go on training with them.
+EMA_HOOK_KEY = 'ema_state_dict'
+
+
 class CheckedRunner(Runner):
     """MMEngine's runner. It reads checkpoints safely, and they have to fit the model."""
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """Return the logger; what it shows depends on :mod:`.console`."""
+        logger = super().build_logger(*args, **kwargs)
+        dress(logger)
+        return logger
 
     def build_val_loop(self, loop: Any) -> Any:
         """Return the validation loop; see :class:`Runner`."""
@@ -172,12 +185,12 @@ class CheckedRunner(Runner):
             )
         if self._train_dataloader is None:
             trained = (dataset_meta(content) or {}).get('classes')
-            tell_other_classes(trained, self.test_dataloader.dataset, filename)
+            warn_of_other_classes(trained, self.test_dataloader.dataset, filename)
         model = unwrapped(self.model)
         weights = weights_for(model, content, filename)
-        # Hooks, such as the one that averages weights, know no wrapper but this.
-        content = {key: value for key, value in content.items() if key not in WRAPPERS[:-1]}
-        content['state_dict'] = weights.state
+        # MMEngine's hooks find the model's weights under one name, whatever the file calls them.
+        other = {k: v for k, v in content.items() if k == EMA_HOOK_KEY or k not in WRAPPERS}
+        content = {**other, 'state_dict': weights.state}
         self.call_hook('after_load_checkpoint', checkpoint=content)
         weights = weights._replace(state=content['state_dict'])
         fine_tuning = self._train_dataloader is not None and not self._resume
@@ -212,15 +225,22 @@ def _check_channels(model: torch.nn.Module) -> None:
 
 
 def _fit_to_device(cfg: Config) -> None:
-    """Without a GPU: gloo instead of NCCL, and BatchNorm statistics averaged once an epoch."""
-    if torch.cuda.is_available():
+    """Without an NVIDIA GPU: no SyncBatchNorm, no pinned memory, gloo instead of NCCL.
+
+    Raises:
+        UserError: several processes would share an Apple GPU.
+    """
+    device = default_device()
+    if device == 'cuda':
         return
-    cfg.sync_bn = None  # torch has SyncBatchNorm for GPUs only
+    cfg.sync_bn = None  # torch has SyncBatchNorm for NVIDIA GPUs only
     for split in ('train', 'val', 'test'):
         if (cfg.get(f'{split}_dataloader') or {}).get('pin_memory'):
-            cfg[f'{split}_dataloader'].pin_memory = False  # it is for copies to a GPU
+            cfg[f'{split}_dataloader'].pin_memory = False  # it is for copies to an NVIDIA GPU
     if cfg.launcher == 'none':
         return
+    if device == 'mps':
+        raise UserError(f'--launcher {cfg.launcher}: an Apple GPU is for one process; choose none')
     if not cfg.get('model_wrapper_cfg'):
         cfg.model_wrapper_cfg = dict(
             type='MMDistributedDataParallel',
@@ -228,6 +248,7 @@ def _fit_to_device(cfg: Config) -> None:
             broadcast_buffers=False,
             find_unused_parameters=cfg.get('find_unused_parameters', False),
         )
+    # BatchNorm statistics are averaged once an epoch.
     cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='SyncBuffersHook')]
     if cfg.launcher == 'pytorch' and not torch.distributed.is_initialized():
         torch.distributed.init_process_group('gloo')  # MMEngine would ask for a GPU first

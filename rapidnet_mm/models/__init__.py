@@ -7,6 +7,7 @@ from .accuracy import TopAccuracy
 from .distillation import DistilledClassifier
 from .efficientnet import TFEfficientNet
 from .heads import PooledLinearHead, ReXNetLiteHead, TwoClassifierHead
+from .losses import WeightedCrossEntropy
 from .ssd import SSDLiteAnchorGenerator, SSDLiteHead
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     'TFEfficientNet',
     'TopAccuracy',
     'TwoClassifierHead',
+    'WeightedCrossEntropy',
 ]

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import UserError
-from ..weights.load import cover, weights_of
+from ..weights.content import state_of
+from ..weights.load import coverage_of
 from ..weights.read import read_checkpoint
 
 SHARE = 0.5  # of the teacher's loss in the whole
@@ -61,8 +62,8 @@ class Teacher:
         if '://' not in file and not Path(file).expanduser().is_file():
             raise UserError(f'{self.name}: its weights {file} do not exist; {self._advice()}')
         network = self.model() if callable(self.model) else _from_timm(self.model)
-        state = weights_of(read_checkpoint(file), file)
-        coverage = cover(network, state)
+        state = state_of(read_checkpoint(file), file)
+        coverage = coverage_of(network, state)
         if not coverage.complete or coverage.unused:
             raise UserError(f'{self.name} from {file}: {coverage}; {self._advice()}')
         network.load_state_dict(state, strict=False)  # but for counters that old files lack

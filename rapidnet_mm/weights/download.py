@@ -1,8 +1,7 @@
-"""Files behind URLs: fetched once, resumed where they broke off, there without a network."""
+"""Download the files behind URLs: each once, and on from where a download broke off."""
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import http.client
 import json
@@ -11,12 +10,12 @@ import re
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
 import torch
+from filelock import FileLock
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -31,14 +30,44 @@ from ..errors import UserError
 
 CHUNK = 2**18  # bytes
 TIMEOUT = 30.0  # seconds without an answer
-ATTEMPTS = 4  # of a download that breaks off; each goes on where the last one stopped
+ATTEMPTS = 4  # for one file; each goes on where the last one broke off
 HASH_IN_NAME = re.compile(r'-([a-f0-9]{8,64})\.\w+$')
 
 
-def cached_path(url: str) -> Path:
-    """Where the file behind a URL is kept, in the cache of torch.hub (``TORCH_HOME``).
+def downloaded(url: str, fault_of: Callable[[Path], str | None]) -> Path:
+    """Return the file behind a URL. It is downloaded, if it is not in the cache.
 
-    The folder is the whole URL's own, so that files of the same name do not collide.
+    Args:
+        url: of http or https.
+        fault_of: says what is wrong with a downloaded file; None if it is whole.
+
+    Raises:
+        UserError: it cannot be downloaded, or not in whole. The part that has arrived stays, and
+            the next call goes on from there.
+    """
+    path = cached_path(url)
+    if path.is_file():
+        return path
+    if (hub_file := _hub_file(url)) is not None:
+        return hub_file
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # One process at a time. The system frees the lock of a process that ends, however it ends.
+        with FileLock(path.with_name(path.name + '.lock')):
+            if not path.is_file():  # another process may have downloaded it in the meantime
+                _fetch(url, path, fault_of)
+    except urllib.error.HTTPError as error:
+        raise _failure(url, f'the server says {error.code} {error.reason}') from error
+    except (OSError, http.client.HTTPException) as error:  # no network, disk full, connection lost
+        reason = str(getattr(error, 'reason', None) or error) or type(error).__name__
+        raise _failure(url, reason) from error
+    return path
+
+
+def cached_path(url: str) -> Path:
+    """Return where the file behind a URL is kept, in the cache of torch.hub (``TORCH_HOME``).
+
+    Every URL has a folder of its own, so that files of the same name do not collide.
     """
     parsed = urlparse(url)
     host = re.sub(r'[^\w.-]', '_', parsed.hostname or 'local')
@@ -47,58 +76,8 @@ def cached_path(url: str) -> Path:
     return _hub_folder() / folder / name
 
 
-def _hub_folder() -> Path:
-    return Path(torch.hub.get_dir()) / 'checkpoints'
-
-
-def downloaded(url: str, fault_of: Callable[[Path], str | None]) -> Path:
-    """The file behind a URL, fetched if it is not there yet.
-
-    Args:
-        url: of http or https.
-        fault_of: what is wrong with a file that has arrived, None if it is whole.
-
-    Raises:
-        UserError: it cannot be had, or not in whole. What has come stays, and the next call goes
-            on from there.
-    """
-    path = cached_path(url)
-    if path.is_file():
-        return path
-    if (known := _hub_file(url)) is not None:
-        return known
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(path):
-            if not path.is_file():  # another process may have fetched it in the meantime
-                _fetch(url, path, fault_of)
-    except urllib.error.HTTPError as error:
-        raise _failure(url, f'the server says {error.code} {error.reason}') from error
-    except (OSError, http.client.HTTPException) as error:  # no network, disk full, broken off
-        reason = str(getattr(error, 'reason', None) or error) or type(error).__name__
-        raise _failure(url, reason) from error
-    return path
-
-
-def _failure(url: str, reason: str) -> UserError:
-    reason = ' '.join(reason.split())
-    return UserError(
-        f'checkpoint {url} cannot be downloaded: {reason}; get it by other means and name the '
-        f'file, or put it at {cached_path(url)}'
-    )
-
-
-def _hub_file(url: str) -> Path | None:
-    """What torch.hub has fetched: it goes by the name alone, so the name's hash has to be right."""
-    path = _hub_folder() / Path(urlparse(url).path).name
-    hashed = HASH_IN_NAME.search(path.name)
-    if hashed and path.is_file() and sha256_of(path).startswith(hashed[1]):
-        return path
-    return None
-
-
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal digits."""
+    """Return the SHA-256 of a file, in hexadecimal digits."""
     digest = hashlib.sha256()
     with open(path, 'rb') as file:
         while chunk := file.read(2**22):
@@ -106,15 +85,24 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """One process at a time fetches a file; the lock goes with its process, whatever happens."""
-    with open(path.with_name(path.name + '.lock'), 'w') as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _hub_file(url: str) -> Path | None:
+    """Return the file that torch.hub has downloaded, if there is one.
+
+    torch.hub knows files by their names alone, so the hash in the name must be that of the file.
+    """
+    path = _hub_folder() / Path(urlparse(url).path).name
+    match = HASH_IN_NAME.search(path.name)
+    if match and path.is_file() and sha256_of(path).startswith(match[1]):
+        return path
+    return None
+
+
+def _hub_folder() -> Path:
+    return Path(torch.hub.get_dir()) / 'checkpoints'
 
 
 def _fetch(url: str, path: Path, fault_of: Callable[[Path], str | None]) -> None:
+    """Download a file to ``path``, as a part beside it until it is whole."""
     part = path.with_name(path.name + '.part')
     for _ in range(ATTEMPTS):
         total = _receive(url, part)
@@ -123,65 +111,61 @@ def _fetch(url: str, path: Path, fault_of: Callable[[Path], str | None]) -> None
             break
     else:
         raise UserError(
-            f'checkpoint {url} broke off at {size} of {total} bytes; run again to go on from there'
+            f'checkpoint {url}: the download broke off at {size} of {total} bytes; '
+            'run again to go on from there'
         )
     if fault := fault_of(part):
         part.unlink()
-        raise _failure(url, f'what came {fault}')
+        raise _failure(url, f'the file that arrived {fault}')
     os.replace(part, path)
     _note(part).unlink()
 
 
-def _note(part: Path) -> Path:
-    """Beside a part: length and version of the file that it is a part of."""
-    return part.with_name(part.name + '.json')
-
-
 def _receive(url: str, part: Path) -> int | None:
-    """Append what is missing to a part; returns the length of the whole, None if nobody says."""
-    have = part.stat().st_size if part.exists() else 0
-    with _opened(url, have) as response:
+    """Append what is missing to a part.
+
+    Returns:
+        The length of the whole file, None if the server does not say it.
+    """
+    size = part.stat().st_size if part.exists() else 0
+    with _opened(url, size) as response:
         start, total = _extent(response)
         version = [total, response.headers.get('ETag') or response.headers.get('Last-Modified')]
-        fits = not start or (start == have and _noted(part) in (None, version))
+        fits = not start or (start == size and _version_of(part) in (None, version))
         if fits:
             _note(part).write_text(json.dumps(version))
             _store(response, part, start, total)
-    if not fits:  # the server has another file by now, or has nothing after what is there
+    if not fits:  # the server has another file now, or nothing after the part
         part.unlink()
         return _receive(url, part)
     return total
 
 
-def _opened(url: str, have: int) -> Any:
+def _opened(url: str, start: int) -> Any:
+    """Request a file from a byte on; the whole file if the server has nothing from there on."""
     headers = {'User-Agent': 'rapidnet-mm', 'Accept-Encoding': 'identity'}
-    if have:
-        headers['Range'] = f'bytes={have}-'
+    if start:
+        headers['Range'] = f'bytes={start}-'
     try:
         return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
-        if have and error.code == 416:  # there is nothing so far in: begin anew
+        if start and error.code == 416:  # "range not satisfiable"
             return _opened(url, 0)
         raise
 
 
-def _noted(part: Path) -> list | None:
-    try:
-        return json.loads(_note(part).read_text())
-    except (OSError, ValueError):
-        return None
-
-
 def _extent(response: Any) -> tuple[int, int | None]:
-    """Where in the file the answer begins, and how long the file is."""
+    """Return at which byte of the file the answer begins, and the length of the file."""
     if response.status == 206:
-        found = re.match(r'bytes (\d+)-\d+/(\d+)', response.headers.get('Content-Range', ''))
-        return (int(found[1]), int(found[2])) if found else (-1, None)
+        content_range = response.headers.get('Content-Range', '')
+        match = re.match(r'bytes (\d+)-\d+/(\d+)', content_range)
+        return (int(match[1]), int(match[2])) if match else (-1, None)
     length = response.headers.get('Content-Length')
     return 0, int(length) if length and length.isdigit() else None
 
 
 def _store(response: Any, part: Path, start: int, total: int | None) -> None:
+    """Write what arrives to a part, and show the progress."""
     columns = (
         TextColumn('{task.description}'),
         BarColumn(),
@@ -201,7 +185,7 @@ def _store(response: Any, part: Path, start: int, total: int | None) -> None:
 
 
 def _chunks(response: Any, total: int | None) -> Iterator[bytes]:
-    """What arrives. A connection that breaks is an end like any other where the length is known."""
+    """Yield what arrives. If the length is known, a lost connection is no error but the end."""
     while True:
         try:
             chunk = response.read(CHUNK)
@@ -212,3 +196,24 @@ def _chunks(response: Any, total: int | None) -> Iterator[bytes]:
         if not chunk:
             return
         yield chunk
+
+
+def _version_of(part: Path) -> list | None:
+    """Return length and version of the file that a part belongs to; None if they are unknown."""
+    try:
+        return json.loads(_note(part).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _note(part: Path) -> Path:
+    """Return the file beside a part that holds length and version of the whole."""
+    return part.with_name(part.name + '.json')
+
+
+def _failure(url: str, reason: str) -> UserError:
+    reason = ' '.join(reason.split())
+    return UserError(
+        f'checkpoint {url} cannot be downloaded: {reason}; download it yourself and '
+        f'name the file, or put it at {cached_path(url)}'
+    )

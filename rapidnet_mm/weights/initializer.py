@@ -1,4 +1,4 @@
-"""MMEngine's ``Pretrained`` for modules of the host libraries: read safely, and accounted for."""
+"""MMEngine's ``init_cfg=dict(type='Pretrained')`` for modules of the host libraries."""
 
 from __future__ import annotations
 
@@ -11,21 +11,25 @@ from mmengine.runner.checkpoint import load_state_dict
 from torch import nn
 
 from ..errors import UserError
-from .load import cover, summary, under, weights_of
+from .content import state_of
+from .load import coverage_of, strip_prefix, summary
 from .read import read_checkpoint
 from .translate import Weights, to_ours
 
 
 @WEIGHT_INITIALIZERS.register_module('Pretrained', force=True)
 class Pretrained(PretrainedInit):
-    """MMEngine's ``Pretrained`` for modules of the host libraries: read safely, and accounted for.
+    """Fill a module of a host library from a file, without running code from the file.
+
+    A log line says which tensors were loaded and which were not.
 
     Args:
         checkpoint: path or URL, or a name such as ``torchvision://resnet50``.
-        prefix: take only what lies under this name, such as ``'backbone'``; found by itself.
-        map_location: where to put the tensors first.
-        allow_partial: False makes a file an error that does not fill the whole module.
-        sha256: what the file's SHA-256 has to be.
+        prefix: load only what lies under this name, such as ``'backbone'``. By default it is
+            detected.
+        map_location: the device to read the tensors to.
+        allow_partial: False refuses a file that does not fill the whole module.
+        sha256: the SHA-256 that the file must have.
     """
 
     def __init__(
@@ -41,23 +45,25 @@ class Pretrained(PretrainedInit):
         self.sha256 = sha256
 
     def __call__(self, module: nn.Module) -> None:
-        """Fill a module and tell what was taken and what was not.
+        """Fill the module and log what was loaded.
 
         Raises:
-            UserError: the file cannot be read, is another than ``sha256`` says, or fills nothing.
+            UserError: the file cannot be read, has another SHA-256, or fills nothing.
         """
         content = read_checkpoint(self.checkpoint, self.map_location, self.sha256)
-        raw = weights_of(content, self.checkpoint)
-        # A host may use the published names itself, so whatever fits better is right.
-        candidates = [under(self.prefix, w, module) for w in (Weights(raw, []), to_ours(raw))]
-        weights, coverage = max(
-            ((w, cover(module, w.state)) for w in candidates), key=lambda pair: len(pair[1].taken)
-        )
-        told = summary(module, self.checkpoint, coverage, weights)
-        if not coverage.taken or not (coverage.complete or self.allow_partial):
-            raise UserError(f'init_cfg: {told}')
-        # MMEngine's own way of copying: some modules rename the keys of old versions in it.
+        state = state_of(content, self.checkpoint)
+        # A host may use the published names itself, so the names that fit better are right.
+        candidates = [
+            strip_prefix(weights, self.prefix, module)
+            for weights in (Weights(state, []), to_ours(state))
+        ]
+        pairs = [(weights, coverage_of(module, weights.state)) for weights in candidates]
+        weights, coverage = max(pairs, key=lambda pair: len(pair[1].loaded))
+        message = summary(module, self.checkpoint, coverage, weights)
+        if not coverage.loaded or not (coverage.complete or self.allow_partial):
+            raise UserError(f'init_cfg: {message}')
+        # MMEngine's own way of copying, because some modules rename keys of old versions in it.
         load_state_dict(module, weights.state, strict=False, logger='silent')
-        print_log(told, logger='current')
+        print_log(message, logger='current')
         if hasattr(module, '_params_init_info'):
             update_init_info(module, init_info=self._get_init_info())

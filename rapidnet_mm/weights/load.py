@@ -1,191 +1,25 @@
-"""Published weights into our models: translated names, and nothing left out in silence.
+"""Load weights into a backbone or a whole model. One log line says what was loaded.
 
-A file is recognised by its keys, with the tables of :mod:`rapidnet_mm.name_tables`.
+``load_pretrained`` fills a backbone from a file. ``fill_model`` fills a whole model with the
+weights that ``weights_for`` makes of a file's content.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ..errors import UserError
+from .content import state_of
+from .contract import WeightsContract, fixed_tensors, is_fixed_value
 from .read import read_checkpoint
 from .translate import Weights, to_ours
 
-# Where files keep their weights; averaged weights are what the papers measured, so they come first.
-# MMEngine's EMAHook saves the averaged ones as state_dict and the others as ema_state_dict.
-AVERAGED = ('state_dict_ema', 'model_ema')
-WRAPPERS = (*AVERAGED, 'state_dict', 'model', 'ema_state_dict')
-# Relative. Averaging rounds again and again, so single precision is not kept to the last bit.
-FIXED_TOLERANCE = 1e-5
-# Where a backbone may lie: at the top, in a model, or tapped in a model.
+# Where a file may have its backbone: at the top, in a model, or wrapped in a model (SSDLite).
 PLACES = ('', 'backbone.', 'backbone.backbone.')
-
-
-def wrapper_of(checkpoint: Mapping[str, Any]) -> str | None:
-    """The name under which a checkpoint keeps its weights, None where they are at its top."""
-    return next((name for name in WRAPPERS if isinstance(checkpoint.get(name), dict)), None)
-
-
-def weights_of(checkpoint: Mapping[str, Any], source: str) -> dict[str, Tensor]:
-    """The tensors of a checkpoint under their own names, out of whatever wraps them.
-
-    Raises:
-        UserError: there is no dict of tensors in it.
-    """
-    wrapper = wrapper_of(checkpoint)
-    state = checkpoint if wrapper is None else checkpoint[wrapper]
-    tensors = {k: v for k, v in state.items() if isinstance(k, str) and isinstance(v, Tensor)}
-    if not tensors:
-        raise UserError(
-            f'checkpoint {source} holds no weights: looked for tensors at its top '
-            f'and under {", ".join(WRAPPERS)}; found {sorted(map(str, checkpoint))[:8]}'
-        )
-    return {key.removeprefix('module.'): value for key, value in tensors.items()}
-
-
-class Coverage(NamedTuple):
-    """How a state dict fits a model: names of the model's tensors, and what is left over."""
-
-    taken: list[str]
-    missing: list[str]
-    misshapen: list[str]
-    unused: list[str]
-
-    @property
-    def complete(self) -> bool:
-        """Whether every tensor of the model was found in its shape."""
-        return not self.missing and not self.misshapen
-
-    def __str__(self) -> str:
-        total = len(self.taken) + len(self.missing) + len(self.misshapen)
-        parts = [f'{len(self.taken)} of {total} tensors taken']
-        for label in ('missing', 'misshapen', 'unused'):
-            names = getattr(self, label)
-            if names:
-                word = 'of another shape' if label == 'misshapen' else label
-                parts.append(f'{len(names)} {word} ({_some(names, 2)})')
-        return ', '.join(parts)
-
-
-def _some(names: list[str], count: int) -> str:
-    return ', '.join(names[:count]) + (', ...' if len(names) > count else '')
-
-
-def cover(module: nn.Module, state: Mapping[str, Tensor]) -> Coverage:
-    """What of ``state`` fits into ``module``, by name and shape."""
-    own = module.state_dict()
-    # Counters that old files lack, and that nothing reads with BatchNorm's default momentum; and
-    # what is the same in every model.
-    spare = {k for k in own if k.endswith('num_batches_tracked')} | fixed_tensors(module).keys()
-    wanted = {k: v for k, v in own.items() if k in state or k not in spare}
-    missing = [k for k in wanted if k not in state]
-    misshapen = [k for k in wanted if k in state and _shape(state[k]) != _shape(wanted[k])]
-    taken = [k for k in wanted if k in state and k not in set(misshapen)]
-    return Coverage(taken, missing, misshapen, [key for key in state if key not in own])
-
-
-def fixed_tensors(module: nn.Module) -> dict[str, Tensor]:
-    """What no training changes in a module, by name, as parts with ``fixed_tensors()`` tell."""
-    return {
-        f'{place}.{name}' if place else name: value
-        for place, part in module.named_modules()
-        if hasattr(part, 'fixed_tensors')
-        for name, value in part.fixed_tensors().items()
-    }
-
-
-def is_fixed_value(given: Tensor, exact: Tensor) -> bool:
-    """Whether a tensor of a file is the fixed one of a model, up to rounding in the file's type."""
-    if given.is_meta or given.shape != exact.shape:
-        return True  # nothing to compare; shapes are another matter
-    precision = torch.finfo(given.dtype).eps if given.is_floating_point() else 0.0
-    allowed = max(precision, FIXED_TOLERANCE) * exact.abs()
-    return bool(((given.cpu().double() - exact).abs() <= allowed).all())
-
-
-def fit(module: nn.Module, state: Mapping[str, Tensor]) -> Coverage:
-    """Copy what fits of ``state`` into ``module``, and tell what did and what did not."""
-    coverage = cover(module, state)
-    module.load_state_dict({key: state[key] for key in coverage.taken}, strict=False)
-    return coverage
-
-
-def _shape(tensor: Tensor) -> tuple[int, ...]:
-    """The shape; a single number may be stored as ``()`` or ``(1,)``, and torch reads both."""
-    return () if tensor.shape == (1,) else tuple(tensor.shape)
-
-
-def summary(target: nn.Module, source: str, coverage: Coverage, weights: Weights) -> str:
-    """The one line about a file and what became of it."""
-    told = f'{type(target).__name__} from {source}: {coverage}'
-    if weights.dropped:
-        heads = list(dict.fromkeys(key.split('.')[0] for key in weights.dropped))
-        told += f', {len(weights.dropped)} left out on purpose ({_some(heads, 4)})'
-    if weights.family and len(coverage.taken) < len(coverage.missing):
-        told += f'; the file has the names of {weights.family}'
-    return told
-
-
-def variant_of(module: nn.Module, state: Mapping[str, Tensor]) -> str | None:
-    """Which variant of ``module``'s family the state dict belongs to, such as ``arch='ti'``."""
-    shapes = {key: value.shape for key, value in state.items()}
-    for name, arguments in getattr(type(module), 'variants', {}).items():
-        with torch.device('meta'):
-            own = type(module)(**arguments).state_dict()
-        if all(shapes.get(k) == v.shape for k, v in own.items() if 'num_batches' not in k):
-            return name
-    return None
-
-
-def _refuse_other_variant(
-    backbone: nn.Module, state: Mapping[str, Tensor], source: str, complete: bool
-) -> None:
-    """Name the variant that a file is of, if it is another, and what is not as it is fixed.
-
-    A family with ``variants_of`` tells from the state dict, also where tensors of another variant
-    would fit. For others every variant is built, so they are only asked where it matters.
-    """
-    name = type(backbone).__name__
-    if hasattr(backbone, 'variants_of'):
-        found = [f'arch={arch!r}' for arch in backbone.variants_of(state)]
-        own = f'arch={backbone.arch!r}'
-    else:
-        found = [variant_of(backbone, state)] if not complete else []
-        own = variant_of(backbone, backbone.state_dict()) if any(found) else None
-    if any(found) and own not in found:
-        told, own = ' or '.join(found), own or 'another variant'
-        raise UserError(f'checkpoint {source} is a {name} {told}, but the config has {own}')
-    for key, exact in fixed_tensors(backbone).items():
-        if key in state and not is_fixed_value(state[key], exact):
-            raise UserError(
-                f'checkpoint {source}: {key} is not the kernel that is fixed in {name} {own}; '
-                'leave fixed kernels out of the file, or choose an arch that learns them'
-            )
-
-
-def _surplus(backbone: nn.Module, state: Mapping[str, Tensor]) -> str:
-    """What a file has of stem and stages and the backbone has not, if there is anything, told.
-
-    Counters and the like that tools leave in files do not count, layers do; not those of a whole
-    stage that this backbone does without, such as a classifier's last convolution.
-    """
-    own = backbone.state_dict()
-    places = tuple(
-        {'.'.join([*key.split('.')[:2], '']) for key in own if key.startswith('stages.')}
-    )
-    inside = [key for key in state if key.startswith(('stem.', *places)) and key not in own]
-    layers = [key for key in inside if key.endswith(('.weight', '.scale'))]
-    if not layers:
-        return ''
-    return (
-        f'the file has {len(layers)} layers that this {type(backbone).__name__} has not '
-        f'({_some(layers, 2)}): it is of another variant'
-    )
 
 
 def load_pretrained(
@@ -196,36 +30,108 @@ def load_pretrained(
     allow_partial: bool = False,
     sha256: str | None = None,
 ) -> Coverage:
-    """Fill a backbone from a published or own file; what ``init_cfg`` of type Pretrained calls.
+    """Fill a backbone from a file. ``init_cfg`` of type Pretrained calls this.
 
     Args:
         backbone: one of this package's backbones.
-        checkpoint: path or URL of a backbone, classifier, detector or segmenter checkpoint.
-        prefix: take only what lies under this name, such as ``'backbone'``; found by itself.
-        map_location: where to put the tensors first.
-        allow_partial: accept a file that does not fill the whole backbone.
-        sha256: what the file's SHA-256 has to be.
+        checkpoint: path or URL of a checkpoint of a backbone, classifier, detector or segmenter,
+            under our names or published ones.
+        prefix: load only what lies under this name, such as ``'backbone'``. By default it is
+            detected.
+        map_location: the device to read the tensors to.
+        allow_partial: accept a file that does not fill the whole backbone, or has more layers.
+        sha256: the SHA-256 that the file must have.
 
     Raises:
-        UserError: a file that cannot be read, is another than ``sha256`` says, or does not fill
-            the backbone.
+        UserError: the file cannot be read, has another SHA-256, or does not fill the backbone.
     """
     content = read_checkpoint(checkpoint, map_location, sha256)
-    weights = under(prefix, to_ours(weights_of(content, checkpoint)), backbone)
-    coverage = cover(backbone, weights.state)
+    weights = strip_prefix(to_ours(state_of(content, checkpoint)), prefix, backbone)
+    coverage = coverage_of(backbone, weights.state)
     _refuse_other_variant(backbone, weights.state, checkpoint, coverage.complete)
-    told = summary(backbone, checkpoint, coverage, weights)
-    if not coverage.complete and not allow_partial:
-        raise UserError(f'{told}; set allow_partial=True in init_cfg if that is meant')
-    if not allow_partial and (surplus := _surplus(backbone, weights.state)):
-        raise UserError(f'{told}; {surplus}; set allow_partial=True in init_cfg if that is meant')
-    fit(backbone, weights.state)
-    print_log(told, logger='current')
+    message = summary(backbone, checkpoint, coverage, weights)
+    if not allow_partial:
+        way_out = 'to load it nevertheless, set allow_partial=True in init_cfg'
+        if not coverage.complete:
+            raise UserError(f'{message}; {way_out}')
+        if extra := _extra_layers(backbone, weights.state):
+            raise UserError(f'{message}; {extra}; {way_out}')
+    load_matching(backbone, weights.state, coverage)
+    print_log(message, logger='current')
     return coverage
 
 
-def under(prefix: str | None, weights: Weights, module: nn.Module) -> Weights:
-    """What lies under a prefix, without it; by default the one where ``module`` finds most."""
+def weights_for(model: nn.Module, content: Mapping[str, Any], source: str) -> Weights:
+    """Return the weights of a checkpoint under the names of a whole model.
+
+    The weights of a classifier or of a bare backbone go to where the model has its backbone. The
+    head of a published classifier goes into a classifier; detectors and segmenters drop it.
+
+    Args:
+        model: what the config builds.
+        content: what :func:`.read.read_checkpoint` returned, written by MM 2, MM 3 or others.
+        source: path or URL of the file, for messages.
+
+    Raises:
+        UserError: the content has no weights.
+    """
+    weights = to_ours(state_of(content, source))
+    own = model.state_dict()
+    place = max(PLACES, key=lambda place: sum(place + key in own for key in weights.state))
+    weights = weights._replace(state={place + key: v for key, v in weights.state.items()})
+    return weights.with_head(own)
+
+
+def fill_model(model: nn.Module, weights: Weights, source: str, require: str = '') -> Coverage:
+    """Fill a whole detector, segmenter or classifier.
+
+    Args:
+        model: what the config builds.
+        weights: what :func:`weights_for` returned for this model.
+        source: path or URL of the file, for messages.
+        require: the file must have all tensors under this name. '' is the whole model. With
+            'backbone.' heads for another number of classes stay as they were initialised.
+
+    Raises:
+        UserError: required tensors are missing or have another shape, or the backbone is of
+            another variant.
+    """
+    coverage = check_fit(model, weights, source, require)
+    load_matching(model, weights.state, coverage)
+    print_log(summary(model, source, coverage, weights), logger='current')
+    return coverage
+
+
+def check_fit(model: nn.Module, weights: Weights, source: str, require: str = '') -> Coverage:
+    """Return what :func:`fill_model` would load, without loading it.
+
+    Raises:
+        UserError: as :func:`fill_model`.
+    """
+    coverage = coverage_of(model, weights.state)
+    message = summary(model, source, coverage, weights)
+    backbone, prefix = getattr(model, 'backbone', None), 'backbone.'
+    if isinstance(backbone, WeightsContract):
+        backbone, prefix = backbone.inner_backbone(), prefix + backbone.inner_prefix
+    if backbone is not None:
+        state = strip_prefix(weights, prefix, backbone).state
+        _refuse_other_variant(backbone, state, source, coverage.complete)
+        if extra := _extra_layers(backbone, state):
+            raise UserError(f'{message}; {extra}')
+    if any(name.startswith(require) for name in coverage.missing + coverage.misshapen):
+        raise UserError(f'{message}; the checkpoint belongs to another model than the config')
+    return coverage
+
+
+def strip_prefix(weights: Weights, prefix: str | None, module: nn.Module) -> Weights:
+    """Select what lies under a prefix, and remove the prefix from the names.
+
+    Args:
+        weights: under our names.
+        prefix: such as 'backbone'. None: the one of ``PLACES`` under which most names of
+            ``module`` are.
+        module: what the weights are for.
+    """
     if prefix is None:
         own = module.state_dict()
         prefix = max(PLACES, key=lambda place: sum(place + key in weights.state for key in own))
@@ -240,82 +146,114 @@ def under(prefix: str | None, weights: Weights, module: nn.Module) -> Weights:
     )
 
 
-def weights_for(model: nn.Module, checkpoint: Mapping[str, Any], source: str) -> Weights:
-    """The weights of a checkpoint under the names of a whole model.
+class Coverage(NamedTuple):
+    """How a state dict fits a model: the model's tensors by name, and what is left over."""
 
-    A classifier's or a bare backbone's file goes to where the model has its backbone; a published
-    head goes into a classifier's, and detectors and segmenters leave it out.
+    loaded: list[str]
+    missing: list[str]
+    misshapen: list[str]
+    unused: list[str]  # in the state dict, but not in the model
 
-    Raises:
-        UserError: there are no weights in it.
+    @property
+    def complete(self) -> bool:
+        """Whether the state dict has every tensor of the model in its shape."""
+        return not self.missing and not self.misshapen
+
+    def __str__(self) -> str:
+        total = len(self.loaded) + len(self.missing) + len(self.misshapen)
+        parts = [f'{len(self.loaded)} of {total} tensors loaded']
+        for label, names in (
+            ('missing', self.missing),
+            ('of another shape', self.misshapen),
+            ('unused', self.unused),
+        ):
+            if names:
+                parts.append(f'{len(names)} {label} ({_first(names, 2)})')
+        return ', '.join(parts)
+
+
+def coverage_of(module: nn.Module, state: Mapping[str, Tensor]) -> Coverage:
+    """Compare names and shapes of a state dict with those of a module."""
+    own = module.state_dict()
+    # A file may lack counters, which nothing reads with BatchNorm's default momentum, and tensors
+    # that are the same in every model.
+    optional = {k for k in own if k.endswith('num_batches_tracked')} | fixed_tensors(module).keys()
+    needed = {k: v for k, v in own.items() if k in state or k not in optional}
+    missing = [k for k in needed if k not in state]
+    misshapen = [k for k in needed if k in state and _shape(state[k]) != _shape(needed[k])]
+    loaded = [k for k in needed if k in state and k not in set(misshapen)]
+    return Coverage(loaded, missing, misshapen, [key for key in state if key not in own])
+
+
+def load_matching(module: nn.Module, state: Mapping[str, Tensor], coverage: Coverage) -> None:
+    """Copy those tensors into a module that ``coverage`` lists as loaded."""
+    module.load_state_dict({key: state[key] for key in coverage.loaded}, strict=False)
+
+
+def summary(target: nn.Module, source: str, coverage: Coverage, weights: Weights) -> str:
+    """Return the one line that says what of a file was loaded and what was not."""
+    message = f'{type(target).__name__} from {source}: {coverage}'
+    if weights.dropped:
+        heads = list(dict.fromkeys(key.split('.')[0] for key in weights.dropped))
+        message += f', {len(weights.dropped)} left out on purpose ({_first(heads, 4)})'
+    if weights.family and len(coverage.loaded) < len(coverage.missing):
+        message += f'; the file has the names of {weights.family}'
+    return message
+
+
+def _refuse_other_variant(
+    backbone: nn.Module, state: Mapping[str, Tensor], source: str, complete: bool
+) -> None:
+    """Refuse a file of another variant of the same family, or with other fixed kernels.
+
+    Where shapes tell variants apart, a file that fits in whole is of the right one.
     """
-    weights = to_ours(weights_of(checkpoint, source))
-    own = model.state_dict()
-    place = max(PLACES, key=lambda place: sum(place + key in own for key in weights.state))
-    weights = weights._replace(state={place + key: v for key, v in weights.state.items()})
-    return weights.with_head(own)
+    name = type(backbone).__name__
+    own = None
+    if isinstance(backbone, WeightsContract):
+        variants = []
+        if backbone.variants_share_shapes or not complete:
+            variants = backbone.variants_of(state)
+        if variants or backbone.variants_share_shapes:
+            own = backbone.own_variant()
+        if variants and own not in variants:
+            raise UserError(
+                f'checkpoint {source} is a {name} {" or ".join(variants)}, '
+                f'but the config has {own or "another variant"}'
+            )
+    for key, exact in fixed_tensors(backbone).items():
+        if key in state and not is_fixed_value(state[key], exact):
+            raise UserError(
+                f'checkpoint {source}: {key} is not the kernel that is fixed in {name} {own}; '
+                'leave fixed kernels out of the file, or choose an arch that learns them'
+            )
 
 
-def fill_model(
-    model: nn.Module, checkpoint: Mapping[str, Any] | Weights, source: str, require: str = ''
-) -> Coverage:
-    """Fill a whole detector, segmenter or classifier.
+def _extra_layers(backbone: nn.Module, state: Mapping[str, Tensor]) -> str:
+    """Describe the layers that are in the file but not in the backbone; '' if there are none.
 
-    Args:
-        model: what the config builds.
-        checkpoint: what :func:`read_checkpoint` returned, of any supported MM version, or what
-            :func:`weights_for` made of it.
-        source: where it came from, for messages.
-        require: tensors under this name must all be there; '' is the whole model, 'backbone.'
-            leaves heads of another number of classes as they were initialised.
-
-    Raises:
-        UserError: tensors that are required are missing or of another shape.
+    Only the stem and the stages of this backbone are compared: a backbone may do without a whole
+    stage, such as the last convolution of a classifier. Only layers count: tools leave counters
+    and the like in files.
     """
-    found = isinstance(checkpoint, Weights)
-    weights = checkpoint if found else weights_for(model, checkpoint, source)
-    coverage = check_fit(model, weights, source, require)
-    fit(model, weights.state)
-    print_log(summary(model, source, coverage, weights), logger='current')
-    return coverage
+    own = backbone.state_dict()
+    stages = {'.'.join(key.split('.')[:2]) + '.' for key in own if key.startswith('stages.')}
+    places = ('stem.', *stages)
+    extra = [key for key in state if key.startswith(places) and key not in own]
+    layers = [key for key in extra if key.endswith(('.weight', '.scale'))]
+    if not layers:
+        return ''
+    return (
+        f'the file has {len(layers)} layers that this {type(backbone).__name__} does not have '
+        f'({_first(layers, 2)}): it is of another variant'
+    )
 
 
-def check_fit(model: nn.Module, weights: Weights, source: str, require: str = '') -> Coverage:
-    """What :func:`fill_model` would take, without taking it.
-
-    Raises:
-        UserError: tensors that are required are missing or of another shape.
-    """
-    coverage = cover(model, weights.state)
-    if hasattr(model, 'backbone'):
-        place, backbone = 'backbone', model.backbone
-        if hasattr(backbone, 'taps'):
-            place, backbone = 'backbone.backbone', backbone.backbone
-        inner = under(place, weights, backbone).state
-        _refuse_other_variant(backbone, inner, source, coverage.complete)
-        if surplus := _surplus(backbone, inner):
-            raise UserError(f'{summary(model, source, coverage, weights)}; {surplus}')
-    if any(name.startswith(require) for name in coverage.missing + coverage.misshapen):
-        told = summary(model, source, coverage, weights)
-        raise UserError(f'{told}; the checkpoint belongs to another model than the config')
-    return coverage
+def _shape(tensor: Tensor) -> tuple[int, ...]:
+    """Return the shape; ``(1,)`` counts as ``()``, because torch loads one into the other."""
+    return () if tensor.shape == (1,) else tuple(tensor.shape)
 
 
-def dataset_meta(checkpoint: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Classes and palette that a model was trained for, None if the checkpoint does not say.
-
-    MM 3 keeps them in lower case, MM 2 in upper case. What is not of their kind is not theirs.
-    """
-    meta = checkpoint.get('meta')
-    if not isinstance(meta, Mapping):
-        return None
-    found = meta.get('dataset_meta') or {k: meta.get(k.upper()) for k in ('classes', 'palette')}
-    classes = found.get('classes') if isinstance(found, Mapping) else None
-    classes = [classes] if isinstance(classes, str) else classes  # of a single one
-    if not classes or not isinstance(classes, Sequence):
-        return None
-    kept: dict[str, Any] = {'classes': tuple(map(str, classes))}
-    palette = found.get('palette')
-    if palette is not None and not isinstance(palette, str):  # 'random', for MMDetection
-        kept['palette'] = [tuple(int(value) for value in colour) for colour in palette]
-    return kept
+def _first(names: list[str], count: int) -> str:
+    """List the first names; dots say that there are more."""
+    return ', '.join(names[:count]) + (', ...' if len(names) > count else '')

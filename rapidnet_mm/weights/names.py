@@ -1,6 +1,6 @@
-"""Parameter names of published implementations, family by family, and ours.
+"""Tables of parameter names: those of published implementations, and ours.
 
-A family is added by adding its table to ``NAME_TABLES``.
+To add a family, add its table to ``NAME_TABLES`` at the end of this file.
 """
 
 from __future__ import annotations
@@ -8,17 +8,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-CLASSIFIER = 'head.classifier.'  # where a whole classifier of ours has its head
+CLASSIFIER = 'head.classifier.'  # the prefix of the head in our whole classifiers
 
 
 class NameTable:
-    """Translates one published implementation's parameter names to ours and back.
+    """Translates the parameter names of one published implementation to ours and back.
 
     Args:
-        pairs: (published, ours) prefixes; ``#`` stands for a number, the same on both sides.
-        dropped: published prefixes left out on purpose, such as classifier heads.
-        heads: (published, ours) prefixes of the classifier, of those dropped, for whole
-            classifiers; ours are inside :mod:`rapidnet_mm.classifiers`.
+        pairs: prefixes (published, ours). ``#`` stands for a number, the same on both sides.
+        dropped: published prefixes that a backbone drops on purpose: heads of classifiers.
+        heads: prefixes (published, ours) of these heads in whole classifiers. Ours are names in
+            the heads of :mod:`rapidnet_mm.models.classifiers`.
     """
 
     def __init__(
@@ -35,32 +35,33 @@ class NameTable:
         self._to_published = [_rule(ours, published) for published, ours in pairs]
 
     def to_ours(self, key: str) -> str | None:
-        """Our name of a published key, None if it is not in the table."""
+        """Return our name of a published key; None if it is not in the table."""
         return _translate(key, self._to_ours)
 
     def to_published(self, key: str) -> str | None:
-        """The published name of our key, None if it is not in the table."""
+        """Return the published name of our key; None if it is not in the table."""
         return _translate(key, self._to_published)
 
     def head_to_ours(self, key: str) -> str | None:
-        """Our name, in a whole classifier, of a published key of its head; else None."""
+        """Return our name, in a whole classifier, of a published key of its head; else None."""
         return _translate(key, self._head_to_ours)
 
     def head_to_published(self, key: str) -> str | None:
-        """The published name of our key of a whole classifier's head; else None."""
+        """Return the published name of our key of a whole classifier's head; else None."""
         return _translate(key, self._head_to_published)
 
     def share(self, keys: Iterable[str]) -> float:
-        """How many of the keys, but the dropped ones, are in the table: 0 to 1."""
-        wanted = [key for key in keys if not key.startswith(self.dropped)]
-        return sum(self.to_ours(key) is not None for key in wanted) / max(len(wanted), 1)
+        """Return which share of the keys is in the table, 0 to 1. Dropped keys do not count."""
+        kept = [key for key in keys if not key.startswith(self.dropped)]
+        return sum(self.to_ours(key) is not None for key in kept) / max(len(kept), 1)
 
     def recognises(self, keys: Iterable[str]) -> bool:
-        """Whether all keys but the dropped ones are in the table."""
+        """Whether all keys, except the dropped ones, are in the table."""
         return self.share(keys) == 1
 
 
 def _rule(source: str, target: str) -> tuple[re.Pattern[str], str]:
+    """Return pattern and replacement for a pair of prefixes; ``#`` becomes a group."""
     groups = iter(range(1, 10))
     target = re.sub('#', lambda _: rf'\g<{next(groups)}>', target)
     return re.compile('^' + re.escape(source).replace(r'\#', r'(\d+)') + r'(?=\.|$)'), target
@@ -74,10 +75,11 @@ def _translate(key: str, rules: list[tuple[re.Pattern[str], str]]) -> str | None
 
 
 def _block(published: str, ours: str) -> tuple[str, str]:
+    """Return a pair of prefixes in a numbered block of a numbered stage of RapidNet."""
     return f'backbone.#.#.{published}', f'stages.#.#.{ours}'
 
 
-# RapidNet and MobileViG: pool, 1x1, BatchNorm, two classifiers.
+# The head of RapidNet and MobileViG: pooling, 1x1 convolution, BatchNorm, two classifiers.
 TWO_HEADS = [
     ('prediction.1', 'hidden.fc'),
     ('prediction.2', 'hidden.norm'),
@@ -122,14 +124,17 @@ RAPIDNET = NameTable(
 )
 
 
-# ReXNet's blocks 1 to 15 in our stages; block 0 is in the stem.
+# Where our stages have ReXNet's blocks 1 to 15; block 0 is in the stem.
 _REXNET_PLACES = ['stem.1'] + [
     f'stages.{stage}.{block}' for stage, depth in enumerate((2, 2, 6, 5)) for block in range(depth)
 ]
 
 
 def _rexnet(use_se: bool) -> NameTable:
-    """The authors' names: one numbered Sequential (rexnetv1.py, rexnetv1_lite.py)."""
+    """Return the table of the authors' names: one numbered Sequential.
+
+    They are in the authors' rexnetv1.py (with squeeze-and-excitation) and rexnetv1_lite.py.
+    """
     pairs = [
         ('features.0', 'stem.0.conv'),
         ('features.1', 'stem.0.norm'),
@@ -137,30 +142,32 @@ def _rexnet(use_se: bool) -> NameTable:
         ('features.20', 'stages.4.0.norm'),
     ]
     for block, place in enumerate(_REXNET_PLACES):
-        source, at = f'features.{block + 3}.out', 0
+        source, index = f'features.{block + 3}.out', 0
         if block > 0:
             pairs += _conv_norm(source, 0, f'{place}.expand')
-            at = 3
-        pairs += _conv_norm(source, at, f'{place}.depthwise')
-        at += 2
+            index = 3  # after the activation
+        pairs += _conv_norm(source, index, f'{place}.depthwise')
+        index += 2
         if use_se and block > 2:
             pairs += [
-                (f'{source}.{at}.fc.0', f'{place}.se.reduce'),
-                (f'{source}.{at}.fc.1', f'{place}.se.norm'),
-                (f'{source}.{at}.fc.3', f'{place}.se.expand'),
+                (f'{source}.{index}.fc.0', f'{place}.se.reduce'),
+                (f'{source}.{index}.fc.1', f'{place}.se.norm'),
+                (f'{source}.{index}.fc.3', f'{place}.se.expand'),
             ]
-            at += 1
-        pairs += _conv_norm(source, at + 1, f'{place}.project')  # after ReLU6
+            index += 1
+        pairs += _conv_norm(source, index + 1, f'{place}.project')  # after ReLU6
     linear = [('output.1', 'fc')]
     hidden = [('output.0', 'hidden.fc'), ('output.1', 'hidden.norm'), ('output.4', 'fc')]
     return NameTable(pairs, dropped=('output.',), heads=linear if use_se else hidden)
 
 
-def _conv_norm(source: str, at: int, ours: str) -> list[tuple[str, str]]:
-    return [(f'{source}.{at}', f'{ours}.conv'), (f'{source}.{at + 1}', f'{ours}.norm')]
+def _conv_norm(source: str, index: int, ours: str) -> list[tuple[str, str]]:
+    """Return the pairs of a convolution and the normalisation that follows in a Sequential."""
+    return [(f'{source}.{index}', f'{ours}.conv'), (f'{source}.{index + 1}', f'{ours}.norm')]
 
 
 def _rexnet_timm() -> NameTable:
+    """Return the table of timm's names for ReXNet."""
     pairs = [
         ('stem.conv', 'stem.0.conv'),
         ('stem.bn', 'stem.0.norm'),
@@ -179,7 +186,7 @@ def _rexnet_timm() -> NameTable:
 
 
 def _efficientnet_timm(depths: tuple[int, ...]) -> NameTable:
-    """timm's names, seven stages of blocks, to the five of MMPretrain's EfficientNet."""
+    """Return the table of timm's names: seven stages, which are five in MMPretrain."""
     pairs = [
         ('conv_stem', 'layers.0.conv'),
         ('bn1', 'layers.0.bn'),
@@ -188,7 +195,7 @@ def _efficientnet_timm(depths: tuple[int, ...]) -> NameTable:
     ]
     layer, place = 0, 0
     for stage, depth in enumerate(depths):
-        if stage not in (4, 6):  # those keep the stride, and MMPretrain joins them to the last
+        if stage not in (4, 6):  # these keep the stride; MMPretrain joins them to the stage before
             layer, place = layer + 1, 0
         for block in range(depth):
             theirs, ours = f'blocks.{stage}.{block}', f'layers.{layer}.{place}'
@@ -204,13 +211,16 @@ def _efficientnet_timm(depths: tuple[int, ...]) -> NameTable:
 
 
 def _mobilevig(local_depths: tuple[int, ...], graph_depth: int) -> NameTable:
-    """The authors' names: local blocks and downsampling in one list, graph blocks in another."""
+    """Return the table of the authors' names.
+
+    They keep local blocks and downsampling in one list, graph blocks in another.
+    """
     pairs = [*_conv_norm('stem.stem', 0, 'stem.0'), *_conv_norm('stem.stem', 3, 'stem.1')]
-    at = 0
+    index = 0
     for stage, depth in enumerate((*local_depths, 0)):
         for block in range(depth + (stage > 0)):
-            source, place = f'local_backbone.{at}', f'stages.{stage}.{block}'
-            at += 1
+            source, place = f'local_backbone.{index}', f'stages.{stage}.{block}'
+            index += 1
             if stage > 0 and block == 0:
                 pairs += _conv_norm(f'{source}.conv', 0, place)
                 continue
@@ -236,19 +246,22 @@ def _mobilevig(local_depths: tuple[int, ...], graph_depth: int) -> NameTable:
 
 
 def _vgnet(all_fixed: bool, use_se: bool) -> NameTable:
-    """The authors' names (cv-models): stages count from 1, attention wraps the convolution."""
+    """Return the table of the authors' names (cv-models).
+
+    Their stages count from 1, and attention is inside the Sequential of the 1x1 convolution.
+    """
     tail, kernels = 'features.stage4.3', 'depthwise.conv' if all_fixed else 'depthwise'
-    at = 2 if all_fixed else 1  # the normalisation of the fixed kernels comes between
+    last = 2 if all_fixed else 1  # fixed kernels have a normalisation, which comes between
     pairs = [
         ('features.stem.0', 'stem.conv'),
         ('features.stem.2', 'stem.norm'),
         (f'{tail}.0' if all_fixed else f'{tail}.0.mux', f'stages.3.3.{kernels}'),
-        (f'{tail}.{at}.0', 'stages.3.3.pointwise.conv'),
-        (f'{tail}.{at}.2', 'stages.3.3.pointwise.norm'),
+        (f'{tail}.{last}.0', 'stages.3.3.pointwise.conv'),
+        (f'{tail}.{last}.2', 'stages.3.3.pointwise.norm'),
     ]
     if all_fixed:
         pairs.append((f'{tail}.1', 'stages.3.3.depthwise.norm'))
-    # Whole names where another variant has the same beginning.
+    # These are whole names where another variant has a longer name with the same beginning.
     conv = 'conv1x1.0' if use_se else 'conv1x1'
     half = 'half3x3.0' if all_fixed else 'half3x3'
     for stage in range(4):
@@ -268,7 +281,7 @@ def _vgnet(all_fixed: bool, use_se: bool) -> NameTable:
 REXNET = _rexnet(use_se=True)
 REXNET_LITE = _rexnet(use_se=False)
 REXNET_TIMM = _rexnet_timm()
-# The smaller network first: all its names are also names of the larger ones.
+# The smaller network comes first, because all its names are also names of the larger ones.
 EFFICIENTNET_B0 = _efficientnet_timm((1, 2, 2, 3, 3, 4, 1))
 EFFICIENTNET_B1_B2 = _efficientnet_timm((2, 3, 3, 4, 4, 5, 2))
 MOBILEVIG_TI = _mobilevig((2, 2, 6), 2)

@@ -1,4 +1,4 @@
-"""Checkpoint files, whoever wrote them: from anywhere, and without ever running code from them."""
+"""Read checkpoint files, whoever wrote them, without ever running code from them."""
 
 from __future__ import annotations
 
@@ -22,82 +22,50 @@ from mmengine.runner import checkpoint as mmengine_checkpoint
 from safetensors.torch import load_file
 
 from ..errors import UserError
-from ..installation import FORCE_SAFE
 from .download import downloaded, sha256_of
 
-METADATA = 'rapidnet_mm'  # of our safetensors files: json of what torch.save files keep as 'meta'
-# By what MMEngine finds a loader; the last stands for files.
+# With it torch refuses to unpickle objects; installation.forbid_unpickling sets it.
+FORCE_SAFE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
+# The entry of our safetensors files that holds, as JSON, what torch.save files keep as 'meta'.
+METADATA = 'rapidnet_mm'
+# MMEngine finds a loader by these. The last stands for files.
 PREFIXES = (
     *('http://', 'https://', 'torchvision://', 'modelzoo://', 'open-mmlab://', 'openmmlab://'),
     *('mmcls://', 'pavi://', r'(\S+\:)?s3://', r'(\S+\:)?petrel://', ''),
 )
 
 
-def _history_method(owner: type, name: str) -> Any:
-    """What a pickled HistoryBuffer asks ``getattr`` for: its own statistics, and nothing else."""
-    if owner is not HistoryBuffer or name.startswith('_'):
-        raise AttributeError(f'{name} of {owner} is not allowed in a checkpoint')
-    return getattr(owner, name)
-
-
-def _harmless() -> list[Any]:
-    """Types that training states hold and that cannot run code."""
-    # What NumPy's arrays and numbers are pickled by; a file names it as the version that wrote it.
-    functions = [
-        (function, f'{module}.{function.__name__}')
-        for function in (np.zeros(0).__reduce__()[0], np.float64(0).__reduce__()[0])
-        for module in ('numpy.core.multiarray', 'numpy._core.multiarray')
-    ]
-    # A folder among the arguments of a training; Python 3.13 names the module differently.
-    paths = [
-        (getattr(pathlib, kind), f'{module}.{kind}')
-        for kind in ('PosixPath', 'PurePosixPath')
-        for module in ('pathlib', 'pathlib._local')
-    ]
-    dtypes = {type(np.dtype(kind)) for kind in 'fdilqIQ?bBhHe'}
-    return [
-        argparse.Namespace,
-        HistoryBuffer,
-        np.ndarray,
-        np.dtype,
-        *dtypes,
-        *functions,
-        *paths,
-        (_history_method, 'builtins.getattr'),
-    ]
-
-
 def read_checkpoint(
     source: str | Path, map_location: Any = 'cpu', sha256: str | None = None
 ) -> dict[str, Any]:
-    """Read what ``torch.save`` or safetensors wrote, without ever running code from it.
+    """Read a file that ``torch.save`` or safetensors wrote, without running code from it.
 
     Args:
-        source: a file, an http(s) URL (kept for the next time), or a name of MMEngine's such as
-            ``torchvision://resnet50`` or ``open-mmlab://detectron2/resnet50_caffe``.
-        map_location: where to put the tensors.
-        sha256: what the file's SHA-256 has to be, 64 hexadecimal digits.
+        source: a file, an http(s) URL (its file stays in the cache), or a name of MMEngine's, such
+            as ``torchvision://resnet50`` or ``open-mmlab://detectron2/resnet50_caffe``.
+        map_location: the device to read the tensors to.
+        sha256: the SHA-256 that the file must have, 64 hexadecimal digits.
 
     Raises:
-        UserError: the file is missing, damaged, no checkpoint, not the one that is meant, or
-            holds objects that could run code when read.
+        UserError: the file is missing, damaged, not a checkpoint, has another SHA-256, or holds
+            objects that could run code.
     """
     path = locate(source)
     if sha256 is not None:
-        _check_sum(path, sha256, '; delete it to download it again' if '://' in str(source) else '')
+        _check_sha256(path, sha256, is_download='://' in str(source))
     try:
         if kind_of(path) == 'safetensors':
             return _read_safetensors(path, map_location)
         with torch.serialization.safe_globals(_harmless()):
             # None would put tensors where they were saved, which may be a GPU that is not here.
-            checkpoint = torch.load(path, map_location=map_location or 'cpu', weights_only=True)
+            content = torch.load(path, map_location=map_location or 'cpu', weights_only=True)
     except Exception as error:  # torch raises half a dozen types here, all about this file
         raise UserError(f'checkpoint {path} {_reason(path, error)}') from error
-    return _dict(checkpoint, path)
+    return _dict(content, path)
 
 
 def unpickle(source: str | Path) -> dict[str, Any]:
-    """Read a file that may run code while it is read. Nothing but an explicit wish calls this.
+    """Read a file that may run code while it is read. Only ``convert --trust`` calls this.
 
     Raises:
         UserError: the file is missing or damaged, or needs modules that are not installed.
@@ -114,7 +82,7 @@ def unpickle(source: str | Path) -> dict[str, Any]:
         return _dict(torch.load(path, map_location='cpu', weights_only=False), path)
     except UserError:
         raise
-    except Exception as error:  # it runs whatever the file says
+    except Exception as error:  # the file decides what runs, so anything may be raised
         reason = ' '.join(f'{type(error).__name__}: {error}'.split())
         raise UserError(f'checkpoint {path} cannot be read even with --trust: {reason}') from error
     finally:
@@ -122,30 +90,71 @@ def unpickle(source: str | Path) -> dict[str, Any]:
             os.environ[FORCE_SAFE] = forced
 
 
-def _dict(checkpoint: Any, path: Path) -> dict[str, Any]:
-    if not isinstance(checkpoint, dict):
-        raise UserError(
-            f'checkpoint {path} holds a {type(checkpoint).__name__}, not a dict of tensors'
-        )
-    return checkpoint
+def load_from_checked(filename: str, map_location: Any = None) -> Mapping[str, Any]:
+    """Replace MMEngine's loaders: these fall back to reading that runs code from the file."""
+    content = read_checkpoint(filename, map_location)
+    if not filename.startswith('mmcls://'):
+        return content
+    # These files hold classifiers, and MMEngine gives its caller the backbone alone.
+    state = content.get('state_dict', content)
+    inner = {k.removeprefix('backbone.'): v for k, v in state.items() if k.startswith('backbone.')}
+    return {'state_dict': inner}
 
 
-def _check_sum(path: Path, sha256: str, way_out: str) -> None:
-    if not re.fullmatch(r'[0-9a-fA-F]{64}', str(sha256)):
-        raise UserError(f'sha256={sha256!r} of checkpoint {path} is not 64 hexadecimal digits')
-    if (found := sha256_of(path)) != sha256.lower():
+def locate(source: str | Path) -> Path:
+    """Return the local file of a checkpoint. A URL is downloaded, if it is not in the cache.
+
+    Raises:
+        UserError: there is no such file, name or URL.
+    """
+    scheme, mark, name = str(source).partition('://')
+    if mark and scheme not in ('http', 'https'):
+        source = _look_up(scheme, name)
+    if str(source).startswith(('http://', 'https://')):
+        return downloaded(str(source), fault_of)
+    path = Path(source).expanduser()
+    if path.is_dir():
+        raise UserError(f'checkpoint {path} is a folder; name a file in it')
+    if not path.is_file():
+        raise UserError(f'checkpoint {path} does not exist (or is not a file)')
+    return path
+
+
+def _look_up(scheme: str, name: str) -> str:
+    """Return the URL or file of a name in one of MMEngine's lists."""
+    readers = {
+        'torchvision': mmengine_checkpoint.get_torchvision_models,
+        'modelzoo': mmengine_checkpoint.get_torchvision_models,
+        'open-mmlab': mmengine_checkpoint.get_external_models,
+        'openmmlab': mmengine_checkpoint.get_external_models,
+        'mmcls': mmengine_checkpoint.get_mmcls_models,
+    }
+    if scheme not in readers:
         raise UserError(
-            f'checkpoint {path} is not the file that is meant: its SHA-256 is {found}, '
-            f'and not {sha256.lower()}{way_out}'
+            f'checkpoint {scheme}://{name} cannot be read; give a file, a URL that begins with '
+            f'http:// or https://, or a name that begins with {", ".join(readers)} and ://'
         )
+    models = readers[scheme]()
+    if readers[scheme] is mmengine_checkpoint.get_external_models:
+        name = mmengine_checkpoint.get_deprecated_model_names().get(name, name)
+    if name not in models:
+        near = difflib.get_close_matches(name, models, n=1, cutoff=0)[0]
+        raise UserError(f'checkpoint {scheme}://{name}: no such name; the nearest is {near}')
+    if '://' in models[name]:
+        return models[name]
+    return str(Path(mmengine_checkpoint._get_mmengine_home()) / models[name])
 
 
 def kind_of(path: Path) -> str | None:
-    """'zip' or 'pickle' (torch's new and old format), 'safetensors', or None; by the content."""
+    """Return the format of a file, by its content.
+
+    Returns:
+        'zip' or 'pickle' (the new and the old format of torch), 'safetensors', or None.
+    """
     with open(path, 'rb') as file:
         head = file.read(9)
-    # A length below 2^40 in eight bytes, the lowest first, and the header of that length. It comes
-    # first because such a length may begin like the others.
+    # safetensors: the length of the header in eight bytes, the lowest first, then the header. This
+    # test comes first, because such a length may begin like the other formats.
     if head[5:] == b'\0\0\0{':
         return 'safetensors'
     if head.startswith(b'PK'):
@@ -154,10 +163,12 @@ def kind_of(path: Path) -> str | None:
 
 
 def fault_of(path: Path) -> str | None:
-    """What is wrong with the outline of a checkpoint file, None if it looks whole."""
+    """Say what is wrong with a checkpoint file, None if it looks whole; reads only parts of it."""
     kind = kind_of(path)
     if kind is None:
-        return 'is no checkpoint: ' + ('it is empty' if not path.stat().st_size else _text(path))
+        with open(path, 'rb') as file:
+            start = file.read(20)
+        return 'is no checkpoint: ' + (f'it begins with {start!r}' if start else 'it is empty')
     if kind == 'zip' and not zipfile.is_zipfile(path):
         return 'is cut off'
     if kind == 'safetensors':
@@ -169,9 +180,16 @@ def fault_of(path: Path) -> str | None:
     return None
 
 
-def _text(path: Path) -> str:
-    with open(path, 'rb') as file:
-        return f'it begins with {file.read(20)!r}'
+def _check_sha256(path: Path, expected: str, is_download: bool) -> None:
+    if not re.fullmatch(r'[0-9a-fA-F]{64}', str(expected)):
+        raise UserError(f'sha256={expected!r} of checkpoint {path} is not 64 hexadecimal digits')
+    actual = sha256_of(path)
+    if actual != expected.lower():
+        message = (
+            f'checkpoint {path} is another file than the config expects: its SHA-256 is {actual}, '
+            f'not {expected.lower()}'
+        )
+        raise UserError(message + ('; delete it to download it again' if is_download else ''))
 
 
 def _read_safetensors(path: Path, map_location: Any) -> dict[str, Any]:
@@ -184,70 +202,63 @@ def _read_safetensors(path: Path, map_location: Any) -> dict[str, Any]:
     return content
 
 
+def _harmless() -> list[Any]:
+    """Return the types that trainings keep beside weights and that cannot run code.
+
+    A pair is what to use, and the name that files have for it.
+    """
+    # NumPy pickles arrays and numbers by these functions. The versions name the module differently.
+    functions = [
+        (function, f'{module}.{function.__name__}')
+        for function in (np.zeros(0).__reduce__()[0], np.float64(0).__reduce__()[0])
+        for module in ('numpy.core.multiarray', 'numpy._core.multiarray')
+    ]
+    # Paths among the arguments of a training. Windows can read only the pure type. Python 3.13
+    # names the module differently.
+    paths = [
+        (pathlib.PurePosixPath, f'{module}.{kind}')
+        for kind in ('PosixPath', 'PurePosixPath')
+        for module in ('pathlib', 'pathlib._local')
+    ]
+    dtypes = {type(np.dtype(kind)) for kind in 'fdilqIQ?bBhHe'}
+    return [
+        argparse.Namespace,
+        HistoryBuffer,
+        np.ndarray,
+        np.dtype,
+        *dtypes,
+        *functions,
+        *paths,
+        (_history_method, 'builtins.getattr'),
+    ]
+
+
+def _history_method(owner: type, name: str) -> Any:
+    """Stand in for ``getattr``: a pickled HistoryBuffer may get its own statistics, no more."""
+    if owner is not HistoryBuffer or name.startswith('_'):
+        raise AttributeError(f'{name} of {owner} is not allowed in a checkpoint')
+    return getattr(owner, name)
+
+
+def _dict(content: Any, path: Path) -> dict[str, Any]:
+    if not isinstance(content, dict):
+        raise UserError(
+            f'checkpoint {path} holds a {type(content).__name__}, not a dict of tensors'
+        )
+    return content
+
+
 def _reason(path: Path, error: Exception) -> str:
+    """Say why a file could not be read, as the end of a sentence that begins with the file."""
     forbidden = re.search(r'(?:GLOBAL|global) ([\w.]+)', str(error))
     if 'unsupported' in str(error).lower() and forbidden:
         return (
-            f'holds {forbidden[1]}, which could run code when read, so it was not read; if you '
-            f'trust who made it: python tools/convert_checkpoint.py --trust {path} OUT.safetensors'
+            f'holds {forbidden[1]}, which could run code, so it was not read; if you trust the '
+            f'person who made it: rapidnet convert --trust {path} OUT.safetensors'
         )
     if path.stat().st_size == 0:
         return 'is empty'
     return (
         f'is not a checkpoint or is damaged ({path.stat().st_size} bytes): '
-        'expected a file that torch.save or safetensors wrote in whole'
+        'expected a whole file that torch.save or safetensors wrote'
     )
-
-
-def locate(source: str | Path) -> Path:
-    """The local file of a checkpoint, downloaded first if it has to be.
-
-    Raises:
-        UserError: there is no such file, name or URL.
-    """
-    scheme, mark, name = str(source).partition('://')
-    if mark and scheme not in ('http', 'https'):
-        source = _looked_up(scheme, name)
-    if str(source).startswith(('http://', 'https://')):
-        return downloaded(str(source), fault_of)
-    path = Path(source).expanduser()
-    if path.is_dir():
-        raise UserError(f'checkpoint {path} is a folder; name a file in it')
-    if not path.is_file():
-        raise UserError(f'checkpoint {path} does not exist (or is not a file)')
-    return path
-
-
-def _looked_up(scheme: str, name: str) -> str:
-    """URL or file of a name in one of MMEngine's lists."""
-    lists = {
-        'torchvision': mmengine_checkpoint.get_torchvision_models,
-        'modelzoo': mmengine_checkpoint.get_torchvision_models,
-        'open-mmlab': mmengine_checkpoint.get_external_models,
-        'openmmlab': mmengine_checkpoint.get_external_models,
-        'mmcls': mmengine_checkpoint.get_mmcls_models,
-    }
-    if scheme not in lists:
-        raise UserError(
-            f'checkpoint {scheme}://{name}: only files, URLs of http and https, and names of '
-            f'{", ".join(lists)} can be read'
-        )
-    known = lists[scheme]()
-    if lists[scheme] is mmengine_checkpoint.get_external_models:
-        name = mmengine_checkpoint.get_deprecated_model_names().get(name, name)
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
-        raise UserError(f'checkpoint {scheme}://{name}: no such name; the nearest is {near}')
-    if '://' in known[name]:
-        return known[name]
-    return str(Path(mmengine_checkpoint._get_mmengine_home()) / known[name])
-
-
-def load_from_checked(filename: str, map_location: Any = None) -> Mapping[str, Any]:
-    """MMEngine's loader for every prefix, without its fallback that runs code from the file."""
-    content = read_checkpoint(filename, map_location)
-    if not filename.startswith('mmcls://'):
-        return content
-    state = content.get('state_dict', content)  # of a classifier, and hosts want its backbone
-    kept = {k.removeprefix('backbone.'): v for k, v in state.items() if k.startswith('backbone.')}
-    return {'state_dict': kept}

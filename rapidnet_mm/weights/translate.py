@@ -1,4 +1,4 @@
-"""Tensors under published names to the same under ours, with the tables of name_tables."""
+"""Translate published parameter names to ours, with the tables in :mod:`.names`."""
 
 from __future__ import annotations
 
@@ -11,62 +11,65 @@ from torch import Tensor
 from .names import NAME_TABLES, NameTable
 
 
+def to_ours(state: Mapping[str, Tensor]) -> Weights:
+    """Translate published names to ours. Other names, ours too, stay as they are.
+
+    The file may be a bare backbone, a classifier, or a whole model with a backbone under
+    ``backbone.``. The family is the one whose table has the most names of the file, if that is
+    more than half of them.
+    """
+    best_share, best = 0.5, None  # not 1, because tools leave other tensors in files
+    for prefix in ('', 'backbone.'):
+        keys = [key.removeprefix(prefix) for key in state if key.startswith(prefix)]
+        for family, table in NAME_TABLES.items():
+            share = table.share(keys)
+            if share > best_share:  # the first table wins a tie
+                best_share, best = share, (family, table, prefix)
+    if best is None:
+        return Weights(dict(state), [])
+    family, table, prefix = best
+    ours, dropped = _translated(state, table, prefix)
+    head = {}
+    for key in dropped:
+        name = table.head_to_ours(key.removeprefix(prefix))
+        if name:
+            head[key] = (name, _linear(state[key]))
+    return Weights(ours, dropped, family, head)
+
+
 class Weights(NamedTuple):
-    """Tensors under our names, keys that were dropped on purpose, and whose names they had."""
+    """Tensors under our names, and what was dropped on purpose."""
 
     state: dict[str, Tensor]
-    dropped: list[str]
-    family: str | None = None  # of NAME_TABLES; None: the names are as they were
-    # Of a published classifier: its head, by the dropped key, with the name in our classifiers.
+    dropped: list[str]  # keys of the file
+    family: str | None = None  # key of NAME_TABLES; None: the names are as in the file
+    # The head of a published classifier: key of the file -> (name in our classifiers, tensor).
     head: Mapping[str, tuple[str, Tensor]] = MappingProxyType({})
 
     def as_classifier(self) -> Weights:
-        """A published classifier under the names of a whole one of ours; others as they are."""
+        """Return a published classifier under the names of our whole classifiers.
+
+        Weights without such a head are returned as they are.
+        """
         if not self.head:
             return self
         backbone = {f'backbone.{key}': value for key, value in self.state.items()}
         return self._replace(state=backbone).with_head({name for name, _ in self.head.values()})
 
-    def with_head(self, wanted: Container[str]) -> Weights:
-        """What is in ``wanted`` of the head goes to the tensors, and is no longer dropped."""
-        taken = {key: pair for key, pair in self.head.items() if pair[0] in wanted}
+    def with_head(self, names: Container[str]) -> Weights:
+        """Move those tensors of the head to ``state`` whose names are in ``names``."""
+        moved = {key: pair for key, pair in self.head.items() if pair[0] in names}
         return self._replace(
-            state={**self.state, **dict(taken.values())},
-            dropped=[key for key in self.dropped if key not in taken],
+            state={**self.state, **dict(moved.values())},
+            dropped=[key for key in self.dropped if key not in moved],
             head={},
         )
-
-
-def to_ours(state: Mapping[str, Tensor]) -> Weights:
-    """Translate published names, if they are.
-
-    Understands a bare backbone or classifier, and a whole model with a backbone under
-    ``backbone.``; our own names stay as they are.
-    """
-    best, found = 0.5, None  # a file may hold a little more than the weights
-    for prefix in ('', 'backbone.'):
-        keys = [key.removeprefix(prefix) for key in state if key.startswith(prefix)]
-        for family, table in NAME_TABLES.items():
-            if (share := table.share(keys)) > best:  # of equals the first
-                best, found = share, (family, table, prefix)
-    if found is None:
-        return Weights(dict(state), [])
-    family, table, prefix = found
-    ours, dropped = _translated(state, table, prefix)
-    names = {key: table.head_to_ours(key.removeprefix(prefix)) for key in dropped}
-    head = {key: (name, _linear(state[key])) for key, name in names.items() if name}
-    return Weights(ours, dropped, family, head)
-
-
-def _linear(tensor: Tensor) -> Tensor:
-    """A 1x1 convolution on the pooled map as the linear layer that it is."""
-    pointwise = tensor.dim() == 4 and tensor.shape[2:] == (1, 1)
-    return tensor.flatten(1) if pointwise else tensor
 
 
 def _translated(
     state: Mapping[str, Tensor], table: NameTable, prefix: str
 ) -> tuple[dict[str, Tensor], list[str]]:
+    """Return the tensors under our names, and the keys that the table drops."""
     ours, dropped = {}, []
     for key, value in state.items():
         inner = key.removeprefix(prefix)
@@ -79,3 +82,12 @@ def _translated(
         else:
             ours[key] = value
     return ours, dropped
+
+
+def _linear(tensor: Tensor) -> Tensor:
+    """Return the weight of a 1x1 convolution as that of a linear layer; others unchanged.
+
+    The convolution of a head works on a pooled map, so both compute the same.
+    """
+    pointwise = tensor.dim() == 4 and tensor.shape[2:] == (1, 1)
+    return tensor.flatten(1) if pointwise else tensor

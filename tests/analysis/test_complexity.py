@@ -61,15 +61,15 @@ def models():
 
 
 def by_formula(model, shape):
-    """Parameters, and multiply-accumulates of convolutions and linear layers, by their formula."""
-    macs = 0
+    """Parameters, and FLOPs of convolutions and linear layers, by their formula."""
+    flops = 0
 
     def add(module, args, output):
-        nonlocal macs
+        nonlocal flops
         if isinstance(module, nn.ConvTranspose2d):
-            macs += args[0].numel() * module.weight[0].numel()
+            flops += args[0].numel() * module.weight[0].numel()
         else:
-            macs += output.numel() * module.weight[0].numel()
+            flops += output.numel() * module.weight[0].numel()
 
     layers = (nn.Conv2d, nn.Linear, nn.ConvTranspose2d, FixedDepthwise)
     for module in model.modules():
@@ -77,7 +77,7 @@ def by_formula(model, shape):
             module.register_forward_hook(add)
     model.eval()
     model(torch.empty(1, 3, *shape, device='meta'))
-    return sum(p.numel() for p in model.parameters()), macs
+    return sum(p.numel() for p in model.parameters()), flops
 
 
 def test_a_small_network_counts_as_by_hand():
@@ -106,8 +106,8 @@ def test_backbones_count_as_by_the_formula(config):
     cfg = Config(dict(default_scope='mmdet', model=dict(backbone=config)))
     found = measure(build_model(cfg, backbone_only=True), SHAPE)
     model = build_model(cfg, backbone_only=True)
-    assert (found.total.params, found.total.macs) == by_formula(model, SHAPE)
-    assert found.total.macs == sum(found.modules[part].macs for part in found.parts) > 0
+    assert (found.total.params, found.total.flops) == by_formula(model, SHAPE)
+    assert found.total.flops == sum(found.modules[part].flops for part in found.parts) > 0
     maps = model(torch.empty(1, 3, *SHAPE, device='meta'))
     assert found.maps == {'backbone': [tuple(m.shape[1:]) for m in maps]}
 
@@ -139,11 +139,11 @@ def test_a_two_stage_detector_is_counted_head_by_head(mask_rcnn):
     for index in range(3):
         assert sum(found.modules[part][index] for part in found.parts) == found.total[index]
     box = 256 * 7 * 7 * 1024 + 1024 * 1024 + 1024 * (81 + 4 * 80)
-    assert found.modules['roi_head.bbox_head'].macs == 1000 * box
+    assert found.modules['roi_head.bbox_head'].flops == 1000 * box
     mask = 4 * 256 * 256 * 9 * 14 * 14 + 256 * 256 * 4 * 14 * 14 + 256 * 80 * 28 * 28
-    assert found.modules['roi_head.mask_head'].macs == 100 * mask
+    assert found.modules['roi_head.mask_head'].flops == 100 * mask
     cells = sum(h * w for h, w in ((24, 40), (12, 20), (6, 10), (3, 5), (2, 3)))
-    assert found.modules['rpn_head'].macs == cells * (256 * 256 * 9 + 256 * 15)
+    assert found.modules['rpn_head'].flops == cells * (256 * 256 * 9 + 256 * 15)
     assert [m[1:] for m in found.maps['backbone']] == [m[1:] for m in found.maps['neck'][:4]]
     assert found.unused == []
 
@@ -153,28 +153,30 @@ def test_regions_are_what_the_config_lets_through(mask_rcnn):
     cfg.merge_from_dict({'model.test_cfg.rpn.max_per_img': 300})
     full, less = (measure(build_model(c), (64, 64)) for c in (mask_rcnn, cfg))
     head = 'roi_head.bbox_head'
-    assert 10 * less.modules[head].macs == 3 * full.modules[head].macs
-    assert full.total.macs - less.total.macs == full.modules[head].macs - less.modules[head].macs
+    assert 10 * less.modules[head].flops == 3 * full.modules[head].flops
+    assert (
+        full.total.flops - less.total.flops == full.modules[head].flops - less.modules[head].flops
+    )
 
 
 def test_a_one_stage_detector_counts_as_by_the_formula():
     cfg = load_config(config_file('ssdlite_rexnet_plain_coco'))
     found = measure(build_model(cfg), (320, 320))
     model = build_model(cfg)
-    assert (found.total.params, found.total.macs) == by_formula(model, (320, 320))
+    assert (found.total.params, found.total.flops) == by_formula(model, (320, 320))
     assert found.parts == ['backbone', 'neck', 'bbox_head']
-    assert found.total.macs == sum(found.modules[part].macs for part in found.parts)
+    assert found.total.flops == sum(found.modules[part].flops for part in found.parts)
 
 
 def test_a_segmenter_is_counted_without_the_head_that_only_trains():
     cfg = Config(dict(default_scope='mmseg', model=SEGMENTER))
     found = measure(build_model(cfg), (64, 96))
     assert found.unused == ['auxiliary_head']
-    assert found.modules['auxiliary_head'].macs == 0 < found.modules['auxiliary_head'].params
-    assert found.modules['decode_head'].macs > 0
-    assert found.total.macs == sum(found.modules[part].macs for part in found.parts)
+    assert found.modules['auxiliary_head'].flops == 0 < found.modules['auxiliary_head'].params
+    assert found.modules['decode_head'].flops > 0
+    assert found.total.flops == sum(found.modules[part].flops for part in found.parts)
     assert 'not part of prediction: auxiliary_head' in found.to_text()
-    assert measure(build_model(cfg), (128, 192)).total.macs == 4 * found.total.macs
+    assert measure(build_model(cfg), (128, 192)).total.flops == 4 * found.total.flops
 
 
 @pytest.mark.parametrize(
@@ -205,15 +207,15 @@ def test_a_shape_that_the_config_does_not_say_is_asked_for():
 @pytest.mark.parametrize('row', ROWS, ids=lambda row: f'{row.model}-{row.shape[0]}')
 def test_what_is_published_is_what_we_build_and_what_the_zoo_says(row, models):
     result = compare(row)
-    assert row.params or row.macs
+    assert row.params or row.flops
     assert result.params.within, result.params.difference
-    assert result.macs.within, result.macs.difference
+    assert result.flops.within, result.flops.difference
     entries = [entry for entry in models.entries if entry.row == row]
     assert entries, f'no metafile has {row.model} at {row.shape}'
     for entry in entries:
         key = 'Learnable Parameters' if row.learnable else 'Parameters'
         counts = entry.counts.get(key), entry.counts.get('FLOPs')
-        assert counts == (result.params.ours, result.macs.ours), f'{entry}: run tools/model_zoo.py'
+        assert counts == (result.params.ours, result.flops.ours), f'{entry}: run rapidnet zoo'
 
 
 @pytest.mark.parametrize(
@@ -312,7 +314,7 @@ def test_the_tool_prints_json_and_nothing_else(tmp_path):
     backbone = json.loads(done.stdout)
     assert backbone['model'] == 'ReXNetPlain'
     assert backbone['params'] == whole['parts']['backbone']['params'] < whole['params']
-    assert backbone['macs'] == whole['parts']['backbone']['macs'] < whole['macs']
+    assert backbone['flops'] == whole['parts']['backbone']['flops'] < whole['flops']
     assert 'modules' not in backbone
 
 
@@ -321,5 +323,5 @@ def test_the_table_has_every_row(tmp_path):
     assert f'{len(ROWS)} of {len(ROWS)} rows are within their tolerance' in output
     for row in ROWS:
         assert f'| {row.model}' in output
-        for figure in filter(None, (row.params, row.macs)):
+        for figure in filter(None, (row.params, row.flops)):
             assert figure.printed in output

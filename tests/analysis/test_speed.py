@@ -9,7 +9,9 @@ from mmengine.model import BaseTTAModel
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from rapidnet_mm.analysis.speed import InferenceForm, Prediction, Speed, in_turns
+from rapidnet_mm.analysis.speed.inference_form import InferenceForm
+from rapidnet_mm.analysis.speed.prediction import Prediction
+from rapidnet_mm.analysis.speed.timing import Speed, in_turns
 from rapidnet_mm.backbones.layers import ConvNormAct
 
 

@@ -15,7 +15,7 @@ from rapidnet_mm.analysis import zoo, zoo_picture
 from rapidnet_mm.analysis.papers import ROWS
 
 REPOSITORY = Path(__file__).parents[2]
-RUN = 'run tools/model_zoo.py'
+RUN = 'run rapidnet zoo'
 LEAVES = sorted(
     p.relative_to(REPOSITORY).as_posix()
     for p in (REPOSITORY / 'configs').rglob('*.py')
@@ -87,7 +87,7 @@ def test_counts_of_models_that_are_in_no_paper_are_what_we_build():
 def test_the_page_puts_every_published_count_beside_ours(models):
     lines = zoo.page(models).splitlines()
     for row in ROWS:
-        printed = [figure.printed for figure in (row.params, row.macs) if figure]
+        printed = [figure.printed for figure in (row.params, row.flops) if figure]
         assert any(
             f'{row.model} |' in line.replace(']', ' |') and all(f'| {p} |' in line for p in printed)
             for line in lines
@@ -133,7 +133,7 @@ def test_published_is_never_called_measured(models):
         ('  Table: ssdlite\n', '  Table: ssdlight\n', 'Table has to be one of'),
         ('  Config: configs/ssd', '  Config: configs/sdd', 'does not exist'),
         ('Source: published', 'Source: guessed', 'Source of a result has to be one of'),
-        ('  Row: ReXNet-lite x1.3', '  Row: ReXNet-lite x1.7', 'no row of published.py'),
+        ('  Row: ReXNet-lite x1.3', '  Row: ReXNet-lite x1.7', 'no row of papers.py'),
     ],
 )
 def test_a_metafile_that_cannot_be_right_is_refused_in_a_line(old, new, message, copy):

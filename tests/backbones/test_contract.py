@@ -8,7 +8,7 @@ from torch import nn
 import rapidnet_mm.models  # noqa: F401  registers
 from rapidnet_mm import UserError
 from rapidnet_mm.backbones.layers import DropPath
-from rapidnet_mm.weights.load import fixed_tensors
+from rapidnet_mm.weights.contract import fixed_tensors
 from tests.training import assert_same_training, random_statistics, train_one_step
 
 FAMILIES = {

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from rapidnet_mm import UserError
-from rapidnet_mm.analysis.speed import by_shifts
+from rapidnet_mm.analysis.speed.graph import by_shifts
 from rapidnet_mm.backbones import MobileViG
 from rapidnet_mm.backbones.blocks import MaxRelativeConv, by_doubling, by_pooling, max_relative
 from rapidnet_mm.backbones.mobilevig import ARCHS

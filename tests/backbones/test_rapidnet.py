@@ -23,7 +23,7 @@ PUBLISHED = {
 
 
 def head_sizes(arch):
-    """Parameters and multiply-accumulates of the classifier with its two heads of 1000 classes."""
+    """Parameters and FLOPs of the classifier with its two heads of 1000 classes."""
     width, channels = arch.head_channels, arch.channels[-1]
     params = channels * width + width + 2 * width + 2 * (width * 1000 + 1000)
     return params, channels * width + 2 * width * 1000

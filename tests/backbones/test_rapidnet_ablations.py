@@ -9,8 +9,9 @@ from rapidnet_mm.analysis.complexity import measure
 from rapidnet_mm.backbones import RapidNet, ReXNet, ReXNetLite
 from rapidnet_mm.backbones.blocks import MaxRelativeConv
 from rapidnet_mm.backbones.layers import DeformableConv
-from rapidnet_mm.weights.load import fill_model, load_pretrained
+from rapidnet_mm.weights.load import load_pretrained
 from rapidnet_mm.weights.read import read_checkpoint
+from tests.checkpoints import fill_from
 from tests.messages import assert_says, refusal
 from tests.training import random_statistics
 
@@ -102,7 +103,7 @@ def test_published_weights_do_not_go_into_an_ablation_in_part(variant, tmp_path)
     build(variant, init_cfg=dict(init_cfg, allow_partial=True)).init_weights()
     model = nn.Module()
     model.backbone = build(variant)
-    assert_says(refusal(fill_model, model, read_checkpoint(path), path), 'another variant')
+    assert_says(refusal(fill_from, model, read_checkpoint(path), path), 'another variant')
 
 
 @pytest.mark.parametrize('kind', [ReXNet, ReXNetLite])
@@ -148,7 +149,7 @@ def test_offsets_move_the_samples():
 def test_a_deformable_kernel_counts_as_its_convolution_and_that_of_its_offsets(device):
     conv = DeformableConv(4, 6, 3).to(device)
     found = measure(nn.Sequential(nn.Conv2d(3, 4, 1).to(device), conv), (5, 7))
-    assert found.modules['1'].macs == 5 * 7 * 9 * 4 * (6 + 18)
+    assert found.modules['1'].flops == 5 * 7 * 9 * 4 * (6 + 18)
     assert found.modules['1'].params == 9 * 4 * (6 + 18) + 6 + 18
 
 

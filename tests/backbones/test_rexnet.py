@@ -6,8 +6,9 @@ from torch import nn
 from rapidnet_mm import UserError
 from rapidnet_mm.backbones import ReXNet, ReXNetLite, ReXNetPlain, rexnet
 from rapidnet_mm.backbones.rexnet import LITE_WIDTHS, WIDTHS, LinearBottleneck, SqueezeExcite
-from rapidnet_mm.weights.load import load_pretrained, to_ours
+from rapidnet_mm.weights.load import load_pretrained
 from rapidnet_mm.weights.names import REXNET, REXNET_LITE, REXNET_TIMM
+from rapidnet_mm.weights.translate import to_ours
 from tests.messages import assert_says, refusal
 from tests.reference import (
     assert_equals_recorded,
@@ -300,5 +301,5 @@ def test_a_file_of_another_family_is_refused(tmp_path):
     path = str(tmp_path / 'file.pth')
     state = ReXNetLite().state_dict()
     torch.save({REXNET_LITE.to_published(key): value for key, value in state.items()}, path)
-    with pytest.raises(UserError, match=r'tensors taken, .* missing'):
+    with pytest.raises(UserError, match=r'tensors loaded, .* missing'):
         load_pretrained(ReXNet(), path)

@@ -6,7 +6,8 @@ from torch import nn
 
 from rapidnet_mm.backbones import VGNet
 from rapidnet_mm.backbones.vgnet import ARCHS, Downsampling, FixedDepthwise, HalfIdentity
-from rapidnet_mm.weights.load import fixed_tensors, load_pretrained
+from rapidnet_mm.weights.contract import fixed_tensors
+from rapidnet_mm.weights.load import load_pretrained
 from rapidnet_mm.weights.names import NAME_TABLES
 from tests.messages import assert_says, refusal
 from tests.reference import (
@@ -167,7 +168,7 @@ def test_files_with_and_without_the_fixed_kernels_fill_every_tensor(
     coverage = load_pretrained(target, path)
     assert coverage.complete
     assert not coverage.unused
-    assert len(coverage.taken) == len(source.state_dict()) - (
+    assert len(coverage.loaded) == len(source.state_dict()) - (
         0 if keep_fixed else len(fixed_tensors(source))
     )
     for key, value in target.state_dict().items():

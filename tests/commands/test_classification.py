@@ -113,7 +113,7 @@ def test_missing_data_is_a_line_before_training(trained, tmp_path, monkeypatch):
     folder, _ = trained
     monkeypatch.chdir(tmp_path)
     line = refusal(build_runner, engine_config.load_config(folder / 'small.py'))
-    assert_says(line, 'data/shapes_classes/ does not exist; run', 'make_shapes.py --classes')
+    assert_says(line, 'data/shapes_classes/ does not exist; run', 'make-shapes --classes')
 
 
 def test_the_demo_names_the_built_in_classes_by_their_folders():

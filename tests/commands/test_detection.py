@@ -342,7 +342,7 @@ def test_every_tool_explains_itself():
     ('args', 'pattern'),
     [
         (['nowhere.py'], 'config nowhere.py does not exist'),
-        ([CONFIG], 'data/shapes.* does not exist; run python tools/make_shapes.py'),
+        ([CONFIG], 'data/shapes.* does not exist; run rapidnet make-shapes'),
         ([CONFIG, '--cfg-options', 'train_cfg.max_epoch=3'], 'nearest is train_cfg.max_epochs'),
         ([CONFIG, '--cfg-options', 'model.backbone.arch=xl'], "no arch 'xl'"),
         ([CONFIG, '--resume', 'missing.pth'], 'missing.pth does not exist'),

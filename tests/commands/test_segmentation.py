@@ -238,7 +238,7 @@ def test_merged_variants_of_one_kind_are_the_plain_prediction(trained, shapes, t
 @pytest.mark.parametrize(
     ('args', 'pattern'),
     [
-        ([], r'data/shapes/? does not exist; run python tools/make_shapes.py --root data/shapes'),
+        ([], r'data/shapes/? does not exist; run rapidnet make-shapes --root data/shapes'),
         (['train_dataloader.dataset.reduce_zero_label=False'], 'set reduce_zero_label=True'),
         (['model.decode_head.num_classes=150'], 'num_classes is 150, but .* has 7 classes'),
         (['train_dataloader.dataset.img_suffix=.png'], r'no images \*\.png in .* 8 other files'),

@@ -211,7 +211,7 @@ def test_every_leaf_opens_with_what_it_is_and_its_command():
 
 
 def test_the_demo_names_and_colours_the_classes_of_the_built_in_data():
-    from rapidnet_mm.data.shapes.make import CLASSES, PALETTE
+    from rapidnet_mm.data.shapes.classes import CLASSES, PALETTE
 
     cfg = load(CONFIGS[0].with_name('maskrcnn_rapidnet_ti_shapes.py'))
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):

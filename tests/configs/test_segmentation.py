@@ -161,7 +161,7 @@ def test_test_time_augmentation_flips_and_scales_around_the_size_of_the_test(pat
 
 
 def test_the_demo_names_and_colours_the_classes_of_the_built_in_data():
-    from rapidnet_mm.data.shapes.make import SEMANTIC_CLASSES, SEMANTIC_PALETTE
+    from rapidnet_mm.data.shapes.classes import SEMANTIC_CLASSES, SEMANTIC_PALETTE
 
     cfg = load(FOLDER / 'semfpn_rapidnet_ti_shapes.py')
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):

@@ -6,12 +6,15 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.config import Config
-from tests.messages import assert_says, refusal
+from mmengine.fileio import LocalBackend
+from mmengine.fileio.backends import prefix_to_backends
 
 from rapidnet_mm.data.checks import class_folders as folders
-from rapidnet_mm.data.checks.config import check_data, class_names
-from rapidnet_mm.data.shapes.make import CLASSES, make_classes
+from rapidnet_mm.data.checks.check_config import check_data, class_names
+from rapidnet_mm.data.shapes.classes import CLASSES
+from rapidnet_mm.data.shapes.make import make_classes
 from rapidnet_mm.display.curves import headlines
+from tests.messages import assert_says, refusal
 
 JPEG = cv2.imencode('.jpg', np.zeros((8, 8, 3), np.uint8))[1].tobytes()
 
@@ -61,19 +64,19 @@ def test_a_missing_folder_says_where_to_get_it(root):
     refused(config(root), f'{root}/val does not exist', 'beside it: train, validation')
 
 
-def test_unsorted_validation_images_are_told_with_the_way_out(root):
+def test_unsorted_validation_images_are_named_with_the_remedy(root):
     subprocess.run(['rm', '-r', str(root / 'val')], check=True)
     for index in range(5):
         write(root / f'val/ILSVRC2012_val_0000000{index}.JPEG')
     refused(config(root), 'val_dataloader.dataset: 5 images lie in', 'unsorted', 'valprep.sh')
 
 
-def test_images_beside_the_class_folders_are_told(root):
+def test_images_beside_the_class_folders_are_named(root):
     write(root / 'train/stray.jpg')
     refused(config(root), '1 images lie in', 'beside its 3 class folders (stray.jpg)')
 
 
-def test_a_folder_without_classes_and_an_empty_class_are_told(root):
+def test_a_folder_without_classes_and_an_empty_class_are_named(root):
     (root / 'train/dog').mkdir()
     (root / 'val/dog').mkdir()
     refused(config(root), '1 of 4 class folders', 'hold no images (dog)', '.jpg')
@@ -102,7 +105,7 @@ def test_imagenet_has_a_thousand_class_folders(root):
     refused(config(root, 2, **names), 'holds 3 class folders, but metainfo.classes names 2 classes')
 
 
-def test_files_that_are_no_images_are_told_by_name_and_by_content(root):
+def test_files_that_are_no_images_are_found_by_name_and_content(root):
     write(root / 'train/bee/labels.txt', b'1')
     refused(config(root), '1 files in', 'no images by their names (bee/labels.txt)', '.jpg')
     os.remove(root / 'train/bee/labels.txt')
@@ -125,9 +128,9 @@ def test_listing_is_fast_enough_for_a_million_files(tmp_path):
         for index in range(300):
             os.link(__file__, tmp_path / f'n{number}/{index}.JPEG')
     started = time.process_time()
-    found = folders.list_classes(str(tmp_path), ('.jpeg',))
+    listing = folders.list_classes(str(tmp_path), ('.jpeg',))
     seconds = time.process_time() - started
-    assert sum(map(len, found.images.values())) == 3000
+    assert sum(map(len, listing.images.values())) == 3000
     assert seconds < 0.3  # under two minutes for 1.28 million, some 10 s on most machines
 
 
@@ -135,6 +138,14 @@ def test_an_annotation_file_is_left_to_mmpretrain_but_has_to_be_there(root):
     refused(config(root, ann_file='train.txt'), 'train.txt does not exist')
     (root / 'train.txt').write_text('ant/0.JPEG 0\n')
     check_data(config(root, ann_file='train.txt'))
+
+
+def test_folders_behind_a_url_are_not_listed(monkeypatch):
+    # A storage backend whose client is always installed.
+    monkeypatch.setitem(prefix_to_backends, 'store', LocalBackend)
+    cfg = config('store://animals')
+    check_data(cfg)
+    assert class_names(cfg.train_dataloader.dataset) == ()
 
 
 def test_the_built_in_classes_are_class_folders_and_the_same_every_time(tmp_path):

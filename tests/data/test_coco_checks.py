@@ -5,11 +5,11 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.config import Config
-from tests.messages import assert_says, refusal
 
 from rapidnet_mm.data.checks import coco
-from rapidnet_mm.data.checks.coco import check_coco, class_names
-from rapidnet_mm.data.checks.config import check_data
+from rapidnet_mm.data.checks.check_config import check_data, class_names
+from rapidnet_mm.data.checks.coco import CocoChecker
+from tests.messages import assert_says, refusal
 
 CLASSES = ('disc', 'box')
 WHERE = 'train_dataloader.dataset'
@@ -61,6 +61,10 @@ def config(root):
     return Config(dict(**loaders, val_evaluator=evaluator))
 
 
+def check(settings):
+    CocoChecker(settings, WHERE).check()
+
+
 def rewrite(root, change, split='train'):
     path = root / f'annotations/{split}.json'
     content = json.loads(path.read_text())
@@ -72,23 +76,23 @@ def rewrite(root, change, split='train'):
 
 
 def test_annotations_are_not_read_again_until_they_or_the_config_change(root, monkeypatch):
-    parsed = []
+    calls = []
     read = coco._read
-    monkeypatch.setattr(coco, '_read', lambda *a: parsed.append(a) or read(*a))
+    monkeypatch.setattr(coco, '_read', lambda *a: calls.append(a) or read(*a))
     for _ in range(2):
-        check_coco(dataset(root), WHERE)
-    assert len(parsed) == 1
-    refusal(check_coco, dataset(root, metainfo=dict(classes=('disc', 'car'))), WHERE)
-    assert len(parsed) == 2
+        check(dataset(root))
+    assert len(calls) == 1
+    refusal(check, dataset(root, metainfo=dict(classes=('disc', 'car'))))
+    assert len(calls) == 2
     rewrite(root, lambda content: content['images'].append(content['images'][0]))
-    refusal(check_coco, dataset(root), WHERE)
-    assert len(parsed) == 3
+    refusal(check, dataset(root))
+    assert len(calls) == 3
 
 
 def test_an_image_lost_after_a_good_check_is_missed(root):
-    check_coco(dataset(root), WHERE)
+    check(dataset(root))
     (root / 'train/2.jpg').unlink()
-    line = refusal(check_coco, dataset(root), WHERE)
+    line = refusal(check, dataset(root))
     assert_says(line, f'{WHERE}: 1 of 4 images in {root}/train', '2.jpg (missing)')
 
 
@@ -101,7 +105,7 @@ def test_good_data_pass(root):
 
 def test_absolute_paths_need_no_data_root(root):
     absolute = dict(ann_file=str(root / 'annotations/train.json'), data_root='')
-    check_coco(dataset(root, **absolute, data_prefix=dict(img=str(root / 'train'))), WHERE)
+    check(dataset(root, **absolute, data_prefix=dict(img=str(root / 'train'))))
 
 
 @pytest.mark.parametrize(
@@ -109,38 +113,38 @@ def test_absolute_paths_need_no_data_root(root):
     [
         ('coco', 'https://cocodataset.org/#download'),
         ('coco', 'ln -s /path/to/coco {root}'),
-        ('shapes', 'python tools/make_shapes.py --root {root}'),
+        ('shapes', 'rapidnet make-shapes --root {root}'),
         ('birds', 'set data_root'),
     ],
 )
 def test_a_missing_data_root_comes_with_the_way_to_get_it(tmp_path, name, remedy):
     root = tmp_path / name
-    line = refusal(check_coco, dataset(f'{root}/'), WHERE)
+    line = refusal(check, dataset(f'{root}/'))
     assert_says(line, f'{WHERE}: data_root {root}/ does not exist', remedy.format(root=root))
 
 
 def test_a_missing_annotation_file_comes_with_those_that_are_there(root):
-    line = refusal(check_coco, dataset(root, ann_file='annotations/test.json'), WHERE)
+    line = refusal(check, dataset(root, ann_file='annotations/test.json'))
     assert_says(line, f'{root}/annotations/test.json does not exist', 'train.json, val.json')
 
 
-def test_a_missing_annotation_folder_is_said(root):
-    line = refusal(check_coco, dataset(root, ann_file='labels/train.json'), WHERE)
+def test_a_missing_annotation_folder_is_named(root):
+    line = refusal(check, dataset(root, ann_file='labels/train.json'))
     assert_says(line, f'{root}/labels/train.json does not exist, nor does its folder')
 
 
 def test_a_missing_image_folder_comes_with_those_beside_it(root):
-    line = refusal(check_coco, dataset(root, data_prefix=dict(img='train2017/')), WHERE)
+    line = refusal(check, dataset(root, data_prefix=dict(img='train2017/')))
     assert_says(line, f'{root}/train2017/ does not exist', 'annotations, train, val', 'data_prefix')
 
 
 def test_a_prefix_by_another_name_is_refused(root):
-    line = refusal(check_coco, dataset(root, data_prefix=dict(img_path='train/')), WHERE)
+    line = refusal(check, dataset(root, data_prefix=dict(img_path='train/')))
     assert_says(line, "data_prefix needs 'img'", "{'img_path': ")
 
 
 def test_a_folder_with_other_images_is_told_from_missing_images(root):
-    line = refusal(check_coco, dataset(root, data_prefix=dict(img='annotations/')), WHERE)
+    line = refusal(check, dataset(root, data_prefix=dict(img='annotations/')))
     assert_says(line, f'none of the 4 images of {root}/annotations/train.json', 'data_prefix.img')
     assert_says(line, f'is in {root}/annotations', '2 other files such as train.json')
 
@@ -151,9 +155,9 @@ def test_a_folder_named_twice_is_pointed_out(root):
             image['file_name'] = 'train/' + image['file_name']
 
     rewrite(root, name_folder)
-    line = refusal(check_coco, dataset(root), WHERE)
+    line = refusal(check, dataset(root))
     assert_says(line, 'begin with a folder already (train/0.jpg)', 'data_prefix.img')
-    check_coco(dataset(root, data_prefix=dict(img='')), WHERE)
+    check(dataset(root, data_prefix=dict(img='')))
 
 
 # What the annotation file says
@@ -163,20 +167,20 @@ def test_a_folder_named_twice_is_pointed_out(root):
 def test_invalid_json_is_located(root, text):
     path = root / 'annotations/train.json'
     path.write_text('\n' + text)
-    assert_says(refusal(check_coco, dataset(root), WHERE), f'{path} is not valid JSON (line 2, col')
+    assert_says(refusal(check, dataset(root)), f'{path} is not valid JSON (line 2, col')
 
 
 def test_binary_annotations_are_refused(root):
     path = root / 'annotations/train.json'
     path.write_bytes(b'\x80\x04\xff')
-    assert_says(refusal(check_coco, dataset(root), WHERE), f'{path} cannot be read')
+    assert_says(refusal(check, dataset(root)), f'{path} cannot be read')
 
 
-CHANGES = {  # a change to the file, and what is said about it
-    'results': (lambda c: c['annotations'], 'holds a list, as files of results do'),
+CHANGES = {  # a change to the file, and a fact that the message names
+    'results': (lambda c: c['annotations'], 'holds a list'),
     'number': (lambda _: 5, 'is not in COCO format'),
     'lacks two': (lambda c: {'images': c['images']}, 'lacks annotations, categories'),
-    'unlabelled': (lambda c: c.pop('annotations') and None, 'has no annotations, as image_info'),
+    'unlabelled': (lambda c: c.pop('annotations') and None, 'has no annotations'),
     'kinds': (lambda c: c.update(images={'10': 1}), 'images of {path} must be a list, not a dict'),
     'entry': (
         lambda c: c['images'].insert(1, 'a.jpg'),
@@ -197,15 +201,15 @@ CHANGES = {  # a change to the file, and what is said about it
 
 @pytest.mark.parametrize('case', CHANGES)
 def test_invalid_annotations_are_located(root, case):
-    change, said = CHANGES[case]
+    change, fact = CHANGES[case]
     rewrite(root, change)
     path = root / 'annotations/train.json'
-    assert_says(refusal(check_coco, dataset(root), WHERE), WHERE, path, said.format(path=path))
+    assert_says(refusal(check, dataset(root)), WHERE, path, fact.format(path=path))
 
 
 def test_images_without_annotations_can_be_tested_with(root):
     rewrite(root, lambda content: content.pop('annotations') and None, 'val')
-    check_coco(dataset(root, 'val'), 'test_dataloader.dataset')
+    check(dataset(root, 'val'))
 
 
 def test_missing_masks_are_counted_where_masks_are_loaded(root):
@@ -214,9 +218,9 @@ def test_missing_masks_are_counted_where_masks_are_loaded(root):
             del entry['segmentation']
 
     rewrite(root, drop_masks)
-    line = refusal(check_coco, dataset(root), WHERE)
+    line = refusal(check, dataset(root))
     assert_says(line, '3 of 8 annotations', 'have no segmentation', 'with_mask=True')
-    check_coco(dataset(root, pipeline=[dict(type='LoadAnnotations', with_bbox=True)]), WHERE)
+    check(dataset(root, pipeline=[dict(type='LoadAnnotations', with_bbox=True)]))
 
 
 def test_boxes_that_are_all_dropped_are_refused(root):
@@ -225,25 +229,25 @@ def test_boxes_that_are_all_dropped_are_refused(root):
             entry['bbox'] = [0.1, 0.1, 0.3, 0.5]
 
     rewrite(root, normalise)
-    assert_says(refusal(check_coco, dataset(root), WHERE), 'none of the boxes', 'in pixels')
+    assert_says(refusal(check, dataset(root)), 'none of the boxes', 'in pixels')
 
 
 def test_nothing_left_after_filtering_says_why(root):
-    line = refusal(check_coco, dataset(root, filter_cfg=dict(min_size=64)), WHERE)
+    line = refusal(check, dataset(root, filter_cfg=dict(min_size=64)))
     assert_says(line, 'none of the 4 images', '4 are smaller than 64 px', "{'min_size': 64}")
     rewrite(root, lambda content: content['annotations'].clear())
-    assert_says(refusal(check_coco, dataset(root), WHERE), '4 have no annotations')
+    assert_says(refusal(check, dataset(root)), '4 have no annotations')
     rewrite(root, lambda content: content['images'].clear())
-    assert_says(refusal(check_coco, dataset(root), WHERE), 'lists no images')
+    assert_says(refusal(check, dataset(root)), 'lists no images')
 
 
-def test_images_that_are_filtered_out_may_be_missing(root):
+def test_images_that_the_filters_drop_may_be_missing(root):
     rewrite(root, lambda content: content['annotations'].__delitem__(slice(2)))
     os.remove(root / 'train/0.jpg')
-    check_coco(dataset(root), WHERE)
+    check(dataset(root))
     os.remove(root / 'train/3.jpg')
-    check_coco(dataset(root, indices=2), WHERE)
-    assert '3.jpg (missing)' in refusal(check_coco, dataset(root), WHERE)
+    check(dataset(root, indices=2))
+    assert '3.jpg (missing)' in refusal(check, dataset(root))
 
 
 # Categories
@@ -257,25 +261,25 @@ def test_classes_are_named_as_the_config_has_them(root):
 
 
 def test_a_tuple_without_its_comma_is_pointed_out(root):
-    line = refusal(check_coco, dataset(root, metainfo=dict(classes=('disc'))), WHERE)
+    line = refusal(check, dataset(root, metainfo=dict(classes=('disc'))))
     assert_says(line, "metainfo.classes is the text 'disc'", "classes=('disc',)")
 
 
 def test_a_class_that_the_file_lacks_is_named(root):
-    line = refusal(check_coco, dataset(root, metainfo=dict(classes=(*CLASSES, 'car'))), WHERE)
+    line = refusal(check, dataset(root, metainfo=dict(classes=(*CLASSES, 'car'))))
     path = root / 'annotations/train.json'
     assert_says(line, f'in metainfo.classes but not among the categories of {path}: car', CLASSES)
 
 
 def test_a_category_that_the_config_lacks_is_named_and_can_be_left_out(root):
-    line = refusal(check_coco, dataset(root, metainfo=dict(classes=('box',))), WHERE)
+    line = refusal(check, dataset(root, metainfo=dict(classes=('box',))))
     assert_says(line, 'among the categories of ', 'not in metainfo.classes: disc', 'subset=True')
     assert f'metainfo=dict(classes={CLASSES})' in line
-    check_coco(dataset(root, metainfo=dict(classes=('box',), subset=True)), WHERE)
+    check(dataset(root, metainfo=dict(classes=('box',), subset=True)))
 
 
 def test_own_data_without_classes_in_the_config_come_with_what_to_write(root):
-    line = refusal(check_coco, dataset(root, metainfo=None), WHERE)
+    line = refusal(check, dataset(root, metainfo=None))
     assert_says(
         line, "in COCO's 80 classes but not", 'person, bicycle, car and 77 more', 'disc, box'
     )
@@ -283,13 +287,21 @@ def test_own_data_without_classes_in_the_config_come_with_what_to_write(root):
 
 
 def test_classes_in_another_order_would_swap_the_labels(root):
-    line = refusal(check_coco, dataset(root, metainfo=dict(classes=CLASSES[::-1])), WHERE)
-    assert_says(line, 'has not the order', f'metainfo=dict(classes={CLASSES})')
+    line = refusal(check, dataset(root, metainfo=dict(classes=CLASSES[::-1])))
+    assert_says(line, 'order', f'metainfo=dict(classes={CLASSES})')
 
 
 def test_a_class_named_twice_is_refused(root):
-    line = refusal(check_coco, dataset(root, metainfo=dict(classes=('disc', 'disc'))), WHERE)
+    line = refusal(check, dataset(root, metainfo=dict(classes=('disc', 'disc'))))
     assert_says(line, 'metainfo.classes name disc more than once')
+
+
+def test_the_loss_of_a_detector_may_weigh_the_background_too(root):
+    cfg = config(root)
+    cfg.model = dict(head=dict(num_classes=2, loss=dict(class_weight=[1.0, 1.0, 0.1])))
+    check_data(cfg)
+    cfg.model.head.num_classes = 3
+    assert_says(refusal(check_data, cfg), 'model.head.num_classes is 3', 'has 2 classes')
 
 
 # Configs
@@ -304,7 +316,7 @@ def test_wrapped_data_sets_are_found(root):
     assert line.startswith('train_dataloader.dataset.dataset.datasets.1: annotation file ')
 
 
-def test_other_data_sets_are_left_alone():
+def test_data_sets_of_other_types_are_not_checked():
     check_data(Config(dict(train_dataloader=dict(dataset=dict(type='VOCDataset', data_root='no')))))
     check_data(Config(dict(val_dataloader=None, val_evaluator=None)))
 

@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from tests.messages import assert_says, refusal
 
 from rapidnet_mm.data.checks import image_files as files
 from rapidnet_mm.data.checks.image_files import check_images
+from tests.messages import assert_says, refusal
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (40, 48, 3), np.uint8)
 
@@ -42,7 +42,7 @@ def test_grey_progressive_and_misnamed_images_pass(tmp_path):
 
 @pytest.mark.parametrize('kind', ['jpg', 'png'])
 @pytest.mark.parametrize('size', [10, 200_000])
-def test_what_cameras_append_is_no_fault(tmp_path, kind, size):
+def test_bytes_after_the_end_of_an_image_are_no_fault(tmp_path, kind, size):
     path = tmp_path / f'a.{kind}'
     path.write_bytes(cv2.imencode(f'.{kind}', PIXELS)[1].tobytes() + bytes(size))
     check_images([path])
@@ -94,16 +94,25 @@ def test_a_name_in_another_case_is_pointed_out(images):
     assert 'a.jpg (missing, but a.JPG is there)' in refusal(check_images, images)
 
 
+def test_a_bar_shows_how_far_a_long_check_is(images, monkeypatch, capsys):
+    monkeypatch.setenv('FORCE_COLOR', '1')  # rich draws no bar where nobody looks
+    check_images(images, remember=False)
+    assert capsys.readouterr().err == ''
+    monkeypatch.setattr(files, 'PATIENCE', -1.0)
+    check_images(images, remember=False)
+    assert 'checking 8 images' in capsys.readouterr().err
+
+
 # Remembering
 
 
 @pytest.fixture
 def reads(monkeypatch):
-    """How many image files have been read."""
-    found = []
+    """The image files that were read."""
+    calls = []
     read = files.find_fault
-    monkeypatch.setattr(files, 'find_fault', lambda path: found.append(path) or read(path))
-    return found
+    monkeypatch.setattr(files, 'find_fault', lambda path: calls.append(path) or read(path))
+    return calls
 
 
 def test_good_images_are_not_read_again_until_one_changes(images, reads):

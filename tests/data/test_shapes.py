@@ -12,14 +12,14 @@ from pycocotools.coco import COCO
 
 from rapidnet_mm.data.shapes import make as shapes
 from rapidnet_mm.data.shapes import scenes
-from rapidnet_mm.data.shapes.make import (
+from rapidnet_mm.data.shapes.classes import (
     CATEGORY_IDS,
     CLASSES,
     PALETTE,
     SEMANTIC_CLASSES,
     SEMANTIC_PALETTE,
-    make_shapes,
 )
+from rapidnet_mm.data.shapes.make import make_shapes
 from rapidnet_mm.errors import UserError
 
 REPOSITORY = Path(__file__).resolve().parents[2]

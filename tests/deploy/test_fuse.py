@@ -14,11 +14,12 @@ from torch.nn.utils import parametrizations
 from torch.utils._pytree import tree_leaves
 
 import rapidnet_mm.models  # noqa: F401  registers
-from rapidnet_mm.analysis import complexity
+from rapidnet_mm.analysis.network import run_network
 from rapidnet_mm.backbones import ReXNet, TappedBackbone
 from rapidnet_mm.backbones.layers import ConvNormAct, DeformableConv
 from rapidnet_mm.backbones.rapidnet import RapidNet
-from rapidnet_mm.deploy.fuse import Folded, to_inference
+from rapidnet_mm.deploy.fuse import to_inference
+from rapidnet_mm.deploy.fuse_layers import Folded
 from rapidnet_mm.engine import config as engine_config
 from tests.backbones.test_contract import FAMILIES, all_families, build
 from tests.backbones.test_rapidnet_ablations import VARIANTS
@@ -52,7 +53,7 @@ def trained(model, dtype=torch.float32):
 def outputs(model, image=IMAGE):
     """All that a backbone, or a whole model without post-processing, computes."""
     with torch.no_grad():
-        found, _ = complexity.run_network(model, image.to(next(model.parameters()).dtype))
+        found, _ = run_network(model, image.to(next(model.parameters()).dtype))
     return tree_leaves(found)
 
 
@@ -92,7 +93,7 @@ def test_a_whole_model_gives_the_same_outputs(config, counts):
     cfg.model.test_cfg.update(
         {k: {**v, 'max_per_img': 3} for k, v in cfg.model.test_cfg.items() if k in ('rpn', 'rcnn')}
     )
-    model = trained(complexity.build_model(cfg, device='cpu'), torch.float64)
+    model = trained(engine_config.build_model(cfg, device='cpu'), torch.float64)
     image = IMAGE[:, :, :64]
     expected = outputs(model, image)
     fused = to_inference(model)
@@ -339,7 +340,7 @@ UNUSUAL = {
     'layers in lists': (Listed, 2, None),
     'linear': (lambda: Single(nn.Flatten(), nn.Linear(3 * 65 * 96, 4), nn.BatchNorm1d(4)), 1, None),
     'output used twice': (Twice, 0, 'not alone behind a convolution'),
-    'control flow': (Dynamic, 0, 'Dynamic cannot be followed'),
+    'control flow': (Dynamic, 0, 'Dynamic cannot be traced'),
     'before its convolution': (
         lambda: Single(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 3)), 0, 'not alone behind'
     ),

@@ -5,9 +5,10 @@ import torch
 from torch import nn
 
 from rapidnet_mm.backbones import TappedBackbone, VGNet
-from rapidnet_mm.deploy.fuse import Bounded, Folded, to_inference
+from rapidnet_mm.deploy.fuse import to_inference
+from rapidnet_mm.deploy.fuse_layers import Bounded, Folded
 from rapidnet_mm.deploy.onednn import PackedConv2d
-from rapidnet_mm.weights.load import fixed_tensors
+from rapidnet_mm.weights.contract import fixed_tensors
 from tests.deploy.test_fuse import IMAGE, TOLERANCES, assert_same, norms, outputs, trained
 
 

@@ -13,9 +13,12 @@ from rapidnet_mm.deploy.fuse import to_inference
 from rapidnet_mm.engine import runner
 from rapidnet_mm.engine.config import build_model
 from rapidnet_mm.models.accuracy import TopAccuracy
-from rapidnet_mm.weights.load import fill_model, fixed_tensors, load_pretrained
+from rapidnet_mm.weights.contract import fixed_tensors
+from rapidnet_mm.weights.load import load_pretrained
 from rapidnet_mm.weights.names import NAME_TABLES, RAPIDNET
+from rapidnet_mm.weights.read import read_checkpoint
 from rapidnet_mm.weights.release import convert
+from tests.checkpoints import fill_from
 from tests.messages import assert_says, refusal
 from tests.reference import assert_equals_recorded, fill, recorded, reference_input
 from tests.training import random_statistics
@@ -65,7 +68,7 @@ def test_a_published_file_fills_the_whole_classifier_and_gives_the_published_log
     family, file, variant = RECORDED[name]
     model = MODELS.build(load(name).model).double().eval()
     state = {key: fill(key, s) for key, (s, _) in published(model, NAME_TABLES[family]).items()}
-    coverage = fill_model(model, {'model': state}, 'file')
+    coverage = fill_from(model, {'model': state}, 'file')
     assert coverage.complete
     assert not coverage.unused
     expected = recorded(file)[variant]['outputs']['logits']
@@ -88,9 +91,9 @@ def test_a_head_of_another_number_of_classes_is_an_error_to_test_and_left_to_fin
     state['head.weight'] = torch.zeros(1000, 512, 1, 1)
     other = MODELS.build(cfg.model)
     before = other.head.classifier.label.weight.clone()
-    line = refusal(fill_model, other, {'model': state}, 'file.pth')
+    line = refusal(fill_from, other, {'model': state}, 'file.pth')
     assert_says(line, 'head.classifier.label.weight', 'another model')
-    fill_model(other, {'model': state}, 'file.pth', require='backbone.')
+    fill_from(other, {'model': state}, 'file.pth', require='backbone.')
     assert other.head.classifier.label.weight.equal(before)
     assert other.head.classifier.hidden.fc.weight.equal(model.head.classifier.hidden.fc.weight)
 
@@ -104,7 +107,7 @@ def test_a_converted_classifier_keeps_its_head_and_still_fills_backbones(classif
     assert_says(told, 'names of RapidNet translated')
     assert 'left out' not in told
     other = MODELS.build(cfg.model)
-    runner.fill_model(other, runner.read_checkpoint(target), str(target))
+    fill_from(other, read_checkpoint(target), str(target))
     for key, value in model.state_dict().items():
         assert other.state_dict()[key].equal(value), key
     assert load_pretrained(RapidNet('ti'), str(target)).complete

@@ -9,7 +9,9 @@ from rapidnet_mm import UserError
 from rapidnet_mm.backbones import TappedBackbone
 from rapidnet_mm.models import TFEfficientNet
 from rapidnet_mm.models.efficientnet import ARCHS
-from rapidnet_mm.weights.load import fill_model, load_pretrained, to_ours
+from rapidnet_mm.weights.load import load_pretrained
+from rapidnet_mm.weights.translate import to_ours
+from tests.checkpoints import fill_from
 from tests.messages import assert_says, refusal
 from tests.training import random_statistics
 
@@ -109,7 +111,7 @@ def test_a_detector_that_was_saved_fills_another_and_its_backbone(published, fil
     source = Detector({**pretrained(file), 'out_indices': (4,)})
     source.backbone.init_weights()
     target = Detector(dict(type='TFEfficientNet', arch='b1', out_indices=(4,)))
-    assert fill_model(target, {'state_dict': source.state_dict()}, 'file').complete
+    assert fill_from(target, {'state_dict': source.state_dict()}, 'file').complete
     assert_filled(target.backbone.backbone, published['b1'])
     torch.save({'state_dict': source.state_dict()}, tmp_path / 'detector.pth')
     for backbone in (target.backbone, TFEfficientNet('b1'), TFEfficientNet('b1', out_indices=ALL)):

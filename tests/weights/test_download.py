@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -175,6 +177,32 @@ def test_processes_that_want_the_same_file_fetch_it_once(site):
         thread.join()
     assert found == [1] * 4
     assert len(site.asked) == 1
+
+
+def test_the_lock_goes_with_a_process_that_is_killed(site):
+    path = cached_path(site.url + URL)
+    path.parent.mkdir(parents=True)
+    code = (
+        'import sys, time\n'
+        'from filelock import FileLock\n'
+        'lock = FileLock(sys.argv[1])\n'
+        'lock.acquire()\n'
+        "print('held', flush=True)\n"
+        'time.sleep(600)\n'
+    )
+    command = [sys.executable, '-c', code, f'{path}.lock']
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        try:
+            assert holder.stdout.readline() == 'held\n'
+            values = []
+            thread = threading.Thread(target=lambda: values.append(value_at(site.url + URL)))
+            thread.start()
+            thread.join(0.5)
+            assert site.asked == []  # it waits
+        finally:
+            holder.kill()
+    thread.join(30)
+    assert values == [1]
 
 
 def test_progress_is_shown_with_the_size(site, capsys):

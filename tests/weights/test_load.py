@@ -11,9 +11,12 @@ from torch import nn
 
 from rapidnet_mm import UserError
 from rapidnet_mm.backbones.rapidnet import ARCHS, RapidNet
-from rapidnet_mm.weights.load import dataset_meta, fill_model, load_pretrained, to_ours, weights_of
+from rapidnet_mm.weights.content import dataset_meta, state_of
+from rapidnet_mm.weights.load import load_pretrained
 from rapidnet_mm.weights.names import NAME_TABLES, RAPIDNET
 from rapidnet_mm.weights.read import read_checkpoint
+from rapidnet_mm.weights.translate import to_ours
+from tests.checkpoints import fill_from
 
 HEADS = {'prediction.1.weight': torch.zeros(4, 2, 1, 1), 'head.weight': torch.zeros(10, 4)}
 
@@ -92,7 +95,7 @@ def test_published_detectors_fill_backbone_and_head(model, published, tmp_path):
     state |= {'head.weight': torch.full((3, 224, 1, 1), 2.0), 'head.bias': torch.ones(3)}
     detector, backbone = Detector(), RapidNet('ti')
     content = {'state_dict': state, 'meta': {'epoch': 12}}
-    assert fill_model(detector, content, 'file').complete
+    assert fill_from(detector, content).complete
     assert_same(detector.backbone, model)
     assert detector.head.weight.eq(2).all()
     load_pretrained(backbone, save(content, tmp_path))
@@ -124,7 +127,7 @@ def test_another_variant_is_named(published, tmp_path):
     with pytest.raises(UserError, match="is a RapidNet arch='ti', but the config has arch='m'"):
         load_pretrained(RapidNet('m'), path)
     with pytest.raises(UserError, match="is a RapidNet arch='ti', but the config has arch='s'"):
-        fill_model(Detector('s'), {f'backbone.{k}': v for k, v in published.items()}, 'file')
+        fill_from(Detector('s'), {f'backbone.{k}': v for k, v in published.items()})
 
 
 def test_a_partial_file_is_an_error_unless_it_is_allowed(published, tmp_path):
@@ -140,11 +143,11 @@ def test_a_partial_file_is_an_error_unless_it_is_allowed(published, tmp_path):
 def test_heads_of_other_classes_are_left_when_only_the_backbone_is_required(model):
     source, target = Detector(classes=5), Detector(classes=3)
     source.backbone.load_state_dict(model.state_dict())
-    coverage = fill_model(target, source.state_dict(), 'file', require='backbone.')
+    coverage = fill_from(target, source.state_dict(), require='backbone.')
     assert coverage.misshapen == ['head.weight', 'head.bias']
     assert_same(target.backbone, model)
     with pytest.raises(UserError, match='2 of another shape'):
-        fill_model(target, source.state_dict(), 'file')
+        fill_from(target, source.state_dict())
 
 
 def test_weights_of_something_else_are_refused(tmp_path):
@@ -181,8 +184,8 @@ def test_a_truncated_checkpoint_is_named(model, tmp_path):
 
 
 def test_a_checkpoint_without_tensors_is_named():
-    with pytest.raises(UserError, match=r"no weights.*found \['epoch'\]"):
-        weights_of({'epoch': 3}, 'file')
+    with pytest.raises(UserError, match=r"^checkpoint file .*no weights.*\['epoch'\]"):
+        state_of({'epoch': 3}, 'file')
 
 
 def test_a_training_state_with_its_logs_is_read(tmp_path):
@@ -223,7 +226,7 @@ def test_a_single_class_may_be_a_string():
 
 def test_keys_that_are_no_names_are_no_weights():
     weight = torch.ones(1)
-    assert weights_of({'state_dict': {0: torch.zeros(1), 'a': weight}}, 'x') == {'a': weight}
+    assert state_of({'state_dict': {0: torch.zeros(1), 'a': weight}}, 'x') == {'a': weight}
 
 
 def test_unknown_names_stay_as_they_are():

@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
+from mmengine.utils import import_modules_from_strings
 from safetensors.torch import save_file
 
 from rapidnet_mm import Inferencer, models
@@ -14,8 +15,10 @@ from rapidnet_mm.backbones import MobileViG, ReXNet, ReXNetLite, VGNet
 from rapidnet_mm.backbones.rapidnet import RapidNet
 from rapidnet_mm.engine import config as engine_config
 from rapidnet_mm.engine.runner import build_runner
-from rapidnet_mm.weights.load import cover, fill_model, load_pretrained, to_ours, weights_for
+from rapidnet_mm.weights.load import coverage_of, load_pretrained, weights_for
 from rapidnet_mm.weights.names import NAME_TABLES, RAPIDNET
+from rapidnet_mm.weights.translate import to_ours
+from tests.checkpoints import fill_from
 from tests.engine.test_runner import CONFIG, shapes_config
 from tests.messages import assert_says, refusal
 from tests.training import random_statistics
@@ -129,6 +132,7 @@ def whole(request, tmp_path_factory):
     """Config, our file and the published file of a whole model with the same random weights."""
     folder = tmp_path_factory.mktemp('whole')
     cfg = engine_config.load_config(request.param)
+    import_modules_from_strings(**cfg.custom_imports)
     init_default_scope(cfg.default_scope)
     model = random_statistics(MODELS.build(cfg.model))
     torch.save({'state_dict': model.state_dict()}, folder / 'ours.pth')
@@ -169,7 +173,7 @@ def test_detectors_of_the_other_families_are_covered_in_whole(config, table):
         inner = key.removeprefix('backbone.')
         name = NAME_TABLES[table].to_published(inner)
         state[key if inner == key else f'backbone.{name}'] = value
-    coverage = cover(model, weights_for(model, {'state_dict': state}, 'file').state)
+    coverage = coverage_of(model, weights_for(model, {'state_dict': state}, 'file').state)
     assert coverage.complete
     assert not coverage.unused
 
@@ -206,14 +210,14 @@ def test_a_tapped_backbone_takes_whole_detectors_and_classifiers():
     init_default_scope(cfg.default_scope)
     source, target = (MODELS.build(cfg.model) for _ in range(2))
     random_statistics(source)
-    assert fill_model(target, {'state_dict': source.state_dict()}, 'file').complete
+    assert fill_from(target, {'state_dict': source.state_dict()}, 'file').complete
     classifier = {
         NAME_TABLES['ReXNet'].to_published(key.removeprefix('backbone.backbone.')): value
         for key, value in source.state_dict().items()
         if key.startswith('backbone.')
     }
     other = MODELS.build(cfg.model)
-    coverage = fill_model(other, classifier, 'file', require='backbone.')
+    coverage = fill_from(other, classifier, require='backbone.')
     assert not [key for key in coverage.missing if key.startswith('backbone')]
     assert other.backbone.backbone.stem[0].conv.weight.equal(
         source.backbone.backbone.stem[0].conv.weight

@@ -16,9 +16,9 @@ from mmengine.runner import CheckpointLoader
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from safetensors.torch import save_file
 
-from rapidnet_mm import Inferencer, UserError
+from rapidnet_mm import Inferencer, UserError, installation
 from rapidnet_mm.backbones import RapidNet
-from rapidnet_mm.commands import arguments as cli
+from rapidnet_mm.commands.main import execute
 from rapidnet_mm.engine.runner import build_runner
 from rapidnet_mm.weights import read as reading
 from rapidnet_mm.weights.initializer import Pretrained
@@ -61,7 +61,7 @@ def malicious(tmp_path, created):
 
 def assert_refused(created, function, *arguments):
     line = refusal(function, *arguments)
-    assert_says(line, 'could run code', 'convert_checkpoint.py --trust')
+    assert_says(line, 'could run code', 'rapidnet convert --trust')
     assert not created.exists()
 
 
@@ -156,18 +156,18 @@ def test_classifiers_of_mmclassification_give_a_host_their_backbone(tmp_path, mo
 
 
 def test_in_our_tools_torch_itself_refuses_to_run_code(malicious, created, monkeypatch):
-    monkeypatch.setenv(reading.FORCE_UNSAFE, '1')
+    monkeypatch.setenv(installation.FORCE_UNSAFE, '1')
     monkeypatch.setenv(reading.FORCE_SAFE, '0')
-    reading.forbid_unpickling()
+    installation.forbid_unpickling()
     with pytest.raises(Exception, match='Weights only load failed'):
         torch.load(malicious, weights_only=False)
     assert not created.exists()
 
 
-def test_every_tool_runs_so(malicious, created, monkeypatch):
+def test_every_command_runs_so(malicious, created, monkeypatch):
     monkeypatch.setenv(reading.FORCE_SAFE, '0')
     with pytest.raises(Exception, match='Weights only load failed'):
-        cli.run(lambda: torch.load(malicious, weights_only=False))
+        execute(lambda _: torch.load(malicious, weights_only=False), None)
     assert not created.exists()
 
 
@@ -196,6 +196,7 @@ def test_what_trainings_keep_beside_the_weights_is_read(tmp_path):
     torch.save({'model': {'weight': torch.ones(2)}, **beside}, tmp_path / 'x.pth')
     content = read_checkpoint(tmp_path / 'x.pth')
     assert content['args'] == args
+    assert type(content['args'].output_dir) is pathlib.PurePosixPath  # on Windows too
     assert content['optimizer'] == beside['optimizer']
 
 
@@ -247,13 +248,15 @@ def test_a_pinned_sum_is_checked_before_anything_is_loaded(tmp_path):
 @pytest.mark.parametrize(
     ('checkpoint', 'told'),
     [
-        ('classifier', '100 of 100 tensors taken, 2 unused (fc.weight, fc.bias)'),
-        ('partial', '99 of 100 tensors taken, 1 missing (conv1.weight)'),
+        ('classifier', '100 of 100 tensors loaded, 2 unused (fc.weight, fc.bias)'),
+        ('partial', '99 of 100 tensors loaded, 1 missing (conv1.weight)'),
     ],
 )
 def test_a_backbone_of_a_host_tells_what_it_took(checkpoint, told, tmp_path, monkeypatch):
     lines = []
-    monkeypatch.setattr('rapidnet_mm.weights.load.print_log', lambda line, **_: lines.append(line))
+    monkeypatch.setattr(
+        'rapidnet_mm.weights.initializer.print_log', lambda line, **_: lines.append(line)
+    )
     state = {k: v for k, v in ResNet(18).state_dict().items() if 'num_batches' not in k}
     if checkpoint == 'partial':
         del state['conv1.weight']
@@ -273,5 +276,5 @@ def test_a_backbone_of_a_host_tells_what_it_took(checkpoint, told, tmp_path, mon
 def test_a_file_that_fills_nothing_of_a_host_is_refused(tmp_path):
     torch.save(RapidNet('ti').state_dict(), tmp_path / 'x.pth')
     backbone = ResNet(18, init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'x.pth')))
-    with pytest.raises(UserError, match='0 of 100 tensors taken'):
+    with pytest.raises(UserError, match='0 of 100 tensors loaded'):
         backbone.init_weights()

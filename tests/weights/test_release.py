@@ -95,7 +95,7 @@ def test_publishing_twice_gives_the_same_file(published, cfg, trained, tmp_path)
     assert again.name == published[0].name
     assert_says(card.read_text(), 'Not measured.')
     release(cfg, trained, tmp_path, METRICS)
-    line = refusal(publish, cfg, CONFIG, trained, tmp_path)
+    line = refusal(release, cfg, trained, tmp_path)
     assert_says(line, card, 'has metrics, which would be lost', '--metrics')
     assert_says(card.read_text(), '0.4124')
 
@@ -112,8 +112,15 @@ def test_the_card_says_what_it_is_how_good_and_made_with_what(published, model):
     assert_says(text, f'MaskRCNN, {parameters:,} parameters', weights.name, 'epoch 12')
     assert_says(text, f'SHA-256: {hashlib.sha256(weights.read_bytes()).hexdigest()}')
     assert_says(text, '| coco/bbox_mAP | 0.4124 |', '| classes / disc / AP | 0.5000 |')
-    assert_says(text, f'python tools/test.py {CONFIG}', f'torch {torch.__version__}')
+    assert_says(text, f'rapidnet test {CONFIG} {weights.name}', f'torch {torch.__version__}')
     assert_says(text, 'mmdet', "type='RapidNet'", 'not averaged')
+
+
+@pytest.mark.parametrize('door', ['/bin/rapidnet', 'C:/rapidnet.exe', '/x/rapidnet_mm/__main__.py'])
+def test_the_card_has_commands_for_any_machine(door, cfg, trained, tmp_path, monkeypatch):
+    monkeypatch.setattr('sys.argv', [door, 'publish', 'a b.py'])
+    _, card = release(cfg, trained, tmp_path)
+    assert "    rapidnet publish 'a b.py'" in card.read_text().splitlines()
 
 
 def test_published_files_go_into_backbones_and_the_inferencer(published, trained, model):
@@ -166,7 +173,7 @@ def test_weights_that_others_averaged_are_what_is_published(wrapper, cfg, model,
 
 def test_what_does_not_fill_the_model_is_not_published(cfg, tmp_path):
     torch.save(RapidNet('ti').state_dict(), tmp_path / 'backbone.pth')
-    line = refusal(publish, cfg, CONFIG, str(tmp_path / 'backbone.pth'), tmp_path / 'out')
+    line = refusal(release, cfg, str(tmp_path / 'backbone.pth'), tmp_path / 'out')
     assert_says(line, 'backbone.pth', 'missing (neck.', 'another model')
     assert not (tmp_path / 'out').exists()
 
@@ -236,7 +243,7 @@ def test_the_converter_unpickles_only_what_it_is_told_to_trust(tmp_path):
     created = tmp_path / 'created'
     torch.save({'state_dict': {'a': torch.ones(2)}, 'x': Payload(created)}, tmp_path / 'x.pth')
     done = tool('convert_checkpoint.py', 'x.pth', 'x.safetensors', cwd=tmp_path)
-    refused(done, r'x\.pth holds .*convert_checkpoint\.py --trust x\.pth')
+    refused(done, r'x\.pth holds .*rapidnet convert --trust x\.pth')
     assert not created.exists()
     done = tool('convert_checkpoint.py', 'x.pth', 'x.safetensors', '--trust', cwd=tmp_path)
     assert_says(succeeded(done), 'warning: x.pth', 'can run any code', 'SHA-256 ')

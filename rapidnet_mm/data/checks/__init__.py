@@ -1,6 +1,19 @@
-"""What is wrong with the data of a config, said in one line before a training starts.
+"""What is wrong with the data of a config? Each fault is one line, before a training starts.
 
-``config.py`` goes through a config and calls the checker of each kind of data set: ``coco.py``,
-``label_maps.py`` and ``class_folders.py``. These look into files with ``image_files.py`` and
-``label_files.py``. ``sources.py`` says where known data sets can be had.
+Read in this order:
+
+- ``check_config.py``: goes through a config and calls the checker of each data set
+- ``checker.py``: what the checkers of all kinds of data sets have in common
+- ``coco.py``, ``label_maps.py``, ``class_folders.py``: one kind of data set each
+- ``image_files.py``, ``label_files.py``: look into the files
+- ``notes.py``: good files are not read again in the next run
+- ``sources.py``, ``messages.py``: advice where to get data, and parts of messages
+
+Example:
+    >>> from rapidnet_mm.data.checks.check_config import check_data, checker_of
+    >>> check_data(cfg)  # raises UserError for the first fault
+    >>> checker = checker_of(cfg.train_dataloader.dataset, 'train_dataloader.dataset')
+    >>> checker.check()  # this data set only
+    >>> checker.class_names()
+    ('disc', 'square', 'triangle', 'star', 'cross')
 """

@@ -1,136 +1,136 @@
-"""What can be wrong with images in class folders, as ImageNet has them."""
+"""What can be wrong with images in class folders, which is the layout of ImageNet."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import UserError
+from .checker import DatasetChecker
 from .image_files import check_images
-from .sources import folders_beside, how_to_get, some
+from .messages import first_few, folders_beside
+from .sources import how_to_get
 
 if TYPE_CHECKING:
     from mmpretrain.datasets import CustomDataset
 
-# MMPretrain's data sets that are a folder of class folders.
-TYPES = ('CustomDataset', 'ImageNet')
-# Above this number of images only names are looked at: to open them all would take too long.
+# With more images than this, only their names are checked: reading them all takes too long.
 OPENED = 50_000
-HARMLESS = {'thumbs.db', 'desktop.ini'}  # what systems leave behind, beside hidden files
+HARMLESS = {'thumbs.db', 'desktop.ini'}  # Windows writes them; hidden files are harmless too
 SORT = (
     "sort them into one folder a class, named as train's; for ImageNet's val run valprep.sh "
     '(https://github.com/soumith/imagenetloader.torch) in it'
 )
 
 
-class Listing(NamedTuple):
-    """What lies in a folder of class folders."""
+class ClassFolderChecker(DatasetChecker):
+    """Checks a folder of class folders. Of a large data set it checks the names only.
 
-    images: dict[str, list[str]]  # by class folder, paths
-    loose: list[str]  # images beside the class folders
-    others: list[str]  # files in class folders that are no images by their name
-
-
-def check_folders(dataset: Mapping[str, Any], where: str) -> None:
-    """Check the class folders of a data set; of large ones the names only.
-
-    Data with an annotation file, without labels, behind a URL or in another storage backend are
-    left alone.
-
-    Args:
-        dataset: the config of the data set.
-        where: its place in the config, such as 'train_dataloader.dataset', for the message.
-
-    Raises:
-        UserError: what is wrong, in one line with the way to put it right.
+    A data set with an annotation file or without labels needs no class folders. Only the
+    annotation file has to exist.
     """
-    if '://' in str(dataset.get('data_root')):
-        return
-    try:
-        source = _unloaded(dataset)
-        if source.ann_file or not source.with_label:
-            if source.ann_file and not os.path.isfile(source.ann_file):
-                raise UserError(f'ann_file {source.ann_file} does not exist')
+
+    types = ('CustomDataset', 'ImageNet')
+
+    def check_files(self) -> None:
+        """Check the class folders and their images; see :class:`DatasetChecker`."""
+        dataset = self.build()
+        if dataset.ann_file and not os.path.isfile(dataset.ann_file):
+            raise UserError(f'ann_file {dataset.ann_file} does not exist')
+        if not _needs_folders(dataset):
             return
-        folder = _existing(source)
-        found = list_classes(folder, source.extensions)
-        _check_listing(found, folder, source.extensions)
-        _check_names(source, folder, list(found.images))
-        paths = [path for images in found.images.values() for path in images]
+        folder = _existing_folder(dataset)
+        listing = list_classes(folder, dataset.extensions)
+        _check_listing(listing, folder, dataset.extensions)
+        _check_class_count(dataset, folder, list(listing.images))
+        paths = [path for images in listing.images.values() for path in images]
         if len(paths) <= OPENED:
             check_images(paths, otherwise='delete them')
-    except UserError as error:
-        line = str(error).replace('\n', ' ')  # names of files may hold anything
-        raise UserError(f'{where}: {line}') from error
+
+    def class_names(self) -> tuple[str, ...]:
+        """Return the names from the config, or else those of the class folders."""
+        dataset = self.build()
+        return tuple(dataset.CLASSES) if dataset.CLASSES else self.folder_names()
+
+    def folder_names(self) -> tuple[str, ...]:
+        """Return the sorted names of the class folders, () if there are none on this machine.
+
+        Raises:
+            UserError: the config of the data set is not valid, or its folder does not exist.
+        """
+        dataset = self.build()
+        if self.is_remote() or not _needs_folders(dataset):
+            return ()
+        with os.scandir(_existing_folder(dataset)) as entries:
+            return tuple(sorted(entry.name for entry in entries if entry.is_dir()))
+
+    def is_remote(self) -> bool:
+        """Return whether the folder is behind a URL."""
+        return '://' in str(self.config.get('data_root'))
+
+    def check_same_classes(self, first: ClassFolderChecker) -> None:
+        """Check that both data sets have the same class folders.
+
+        The number of a class is the position of its folder among the sorted folders. With one
+        folder more or less, all classes after it have another number.
+        """
+        ours, theirs = self.folder_names(), first.folder_names()
+        if ours == theirs or not ours or not theirs:
+            return
+        extras = ((first.where, {*theirs} - {*ours}), (self.where, {*ours} - {*theirs}))
+        only = [f'only {where} has {first_few(sorted(extra))}' for where, extra in extras if extra]
+        raise UserError(
+            f'{self.where}: its {len(ours)} class folders are not the {len(theirs)} of '
+            f'{first.where}: {"; ".join(only)}; both need the same folders, because the position '
+            'of its folder is the number of a class'
+        )
+
+    def build(self) -> CustomDataset:
+        """Build the data set without reading its files: it knows folder, classes and suffixes.
+
+        Raises:
+            UserError: the config of the data set is not valid.
+        """
+        # mmpretrain takes seconds to import, and other tasks do not need it.
+        import mmpretrain.datasets  # noqa: F401
+        from mmpretrain.registry import DATASETS
+
+        kind = self.config['type']
+        kind = DATASETS.get(kind) if isinstance(kind, str) else kind
+        try:
+            return kind(**self.arguments())
+        except (AssertionError, OSError, TypeError, ValueError) as error:
+            reason = ' '.join(str(error).split())
+            raise UserError(f'the data set cannot be built: {reason:.200}') from error
 
 
-def class_names(dataset: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names of a data set's classes, by its config or by its folders; none if it has neither.
+class Listing(NamedTuple):
+    """The files in a folder of class folders."""
 
-    Raises:
-        UserError: the config of the data set is not valid, or its folder does not exist.
-    """
-    source = _unloaded(dataset)
-    if source.CLASSES:
-        return tuple(source.CLASSES)
-    if source.ann_file or not source.with_label:
-        return ()
-    return folder_names(dataset)
-
-
-def folder_names(dataset: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names of the class folders, sorted: the first is class 0.
-
-    Raises:
-        UserError: the config of the data set is not valid, or its folder does not exist.
-    """
-    source = _unloaded(dataset)
-    if source.ann_file or not source.with_label:
-        return ()
-    with os.scandir(_existing(source)) as entries:
-        return tuple(sorted(entry.name for entry in entries if entry.is_dir()))
+    images: dict[str, list[str]]  # paths, by class folder
+    loose: list[str]  # images that are in no class folder
+    others: list[str]  # files in class folders whose names are not those of images
 
 
 def list_classes(folder: str, extensions: Sequence[str]) -> Listing:
-    """List a folder of class folders, without opening any file."""
-    found = Listing({}, [], [])
+    """List the files of a folder of class folders, without opening them."""
+    listing = Listing({}, [], [])
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             if entry.is_dir():
                 files = list(_files(entry.path))
                 images = [path for path in files if path.lower().endswith(tuple(extensions))]
-                found.images[entry.name] = images
+                listing.images[entry.name] = images
                 if len(images) < len(files):
-                    found.others.extend(sorted({*files} - {*images}))
+                    listing.others.extend(sorted({*files} - {*images}))
             elif entry.name.lower().endswith(tuple(extensions)):
-                found.loose.append(entry.path)
-    return found
-
-
-def check_same_classes(one: tuple[str, Mapping], other: tuple[str, Mapping]) -> None:
-    """Whether two data sets, each with its place in the config, have the same class folders.
-
-    A class is the place of its folder among the sorted ones, so a folder more or less would give
-    all that follow another number.
-
-    Raises:
-        UserError: they differ.
-    """
-    (where, first), (place, second) = one, other
-    names, others = folder_names(first), folder_names(second)
-    if names == others or not names or not others:
-        return
-    pairs = ((where, {*names} - {*others}), (place, {*others} - {*names}))
-    only = [f'only {owner} has {some(sorted(extra))}' for owner, extra in pairs if extra]
-    raise UserError(
-        f'{place}: its {len(others)} class folders are not the {len(names)} of {where}: '
-        f'{"; ".join(only)}; both need the same, because a class is the place of its folder'
-    )
+                listing.loose.append(entry.path)
+    return listing
 
 
 def _files(folder: str) -> Iterator[str]:
-    """Files in a folder and those inside it, as MMPretrain lists them: no hidden ones."""
+    """Yield the files in a folder and its subfolders, without hidden ones, as MMPretrain does."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir():
@@ -139,23 +139,12 @@ def _files(folder: str) -> Iterator[str]:
                 yield entry.path
 
 
-def _unloaded(dataset: Mapping[str, Any]) -> CustomDataset:
-    """The data set itself, before it reads anything: folder, classes and extensions."""
-    import mmpretrain.datasets  # noqa: F401  takes seconds, and other tasks go without it
-    from mmpretrain.registry import DATASETS
-
-    kind = dataset['type']
-    kind = DATASETS.get(kind) if isinstance(kind, str) else kind
-    arguments = {k: v for k, v in dataset.items() if k not in ('type', 'pipeline', 'lazy_init')}
-    try:
-        return kind(**arguments, pipeline=[], lazy_init=True)
-    except (AssertionError, OSError, TypeError, ValueError) as error:
-        reason = ' '.join(str(error).split())
-        raise UserError(f'the data set cannot be built: {reason:.200}') from error
+def _needs_folders(dataset: CustomDataset) -> bool:
+    return dataset.with_label and not dataset.ann_file
 
 
-def _existing(source: CustomDataset) -> str:
-    root, folder = str(source.data_root or ''), source.img_prefix or '.'
+def _existing_folder(dataset: CustomDataset) -> str:
+    root, folder = str(dataset.data_root or ''), dataset.img_prefix or '.'
     if root and not os.path.isdir(root):
         raise UserError(f'data_root {root} does not exist; {how_to_get(root)}')
     if not os.path.isdir(folder):
@@ -166,37 +155,37 @@ def _existing(source: CustomDataset) -> str:
     return folder
 
 
-def _check_listing(found: Listing, folder: str, extensions: Sequence[str]) -> None:
+def _check_listing(listing: Listing, folder: str, extensions: Sequence[str]) -> None:
     allowed = ' '.join(sorted(extensions))
-    if found.loose:
-        names = some([os.path.basename(path) for path in found.loose])
-        state = f'beside its {len(found.images)} class folders' if found.images else 'unsorted'
-        raise UserError(f'{len(found.loose)} images lie in {folder} {state} ({names}); {SORT}')
-    if not found.images:
+    if listing.loose:
+        names = first_few([os.path.basename(path) for path in listing.loose])
+        state = f'beside its {len(listing.images)} class folders' if listing.images else 'unsorted'
+        raise UserError(f'{len(listing.loose)} images lie in {folder} {state} ({names}); {SORT}')
+    if not listing.images:
         raise UserError(
             f'{folder} holds no class folders; it needs one a class, with its images in it '
             f'({allowed})'
         )
-    if found.others:
-        names = some([os.path.relpath(path, folder) for path in found.others])
+    if listing.others:
+        names = first_few([os.path.relpath(path, folder) for path in listing.others])
         raise UserError(
-            f'{len(found.others)} files in {folder} are no images by their names ({names}); '
+            f'{len(listing.others)} files in {folder} are no images by their names ({names}); '
             f'rename or remove them; images are {allowed}'
         )
-    if empty := [name for name, images in found.images.items() if not images]:
+    if empty := [name for name, images in listing.images.items() if not images]:
         raise UserError(
-            f'{len(empty)} of {len(found.images)} class folders in {folder} hold no images '
-            f'({some(empty)}); fill or remove them; images are {allowed}'
+            f'{len(empty)} of {len(listing.images)} class folders in {folder} hold no images '
+            f'({first_few(empty)}); fill or remove them; images are {allowed}'
         )
 
 
-def _check_names(source: CustomDataset, folder: str, folders: Sequence[str]) -> None:
-    """Names in the config against folders: MMPretrain compares their number, and only asserts."""
-    if not source.CLASSES or len(source.CLASSES) == len(folders):
+def _check_class_count(dataset: CustomDataset, folder: str, folders: Sequence[str]) -> None:
+    """Check that there are as many class folders as names: MMPretrain only has an assert."""
+    if not dataset.CLASSES or len(dataset.CLASSES) == len(folders):
         return
-    kind, count = type(source).__name__, len(source.CLASSES)
-    own = type(source).METAINFO.get('classes')
-    given = kind if own == source.CLASSES else 'metainfo.classes'
+    kind, count = type(dataset).__name__, len(dataset.CLASSES)
+    own = type(dataset).METAINFO.get('classes')
+    given = kind if own == dataset.CLASSES else 'metainfo.classes'
     raise UserError(
         f'{folder} holds {len(folders)} class folders, but {given} names {count} classes; '
         f"copy or unpack the missing ones, or for classes of your own set type='CustomDataset'"

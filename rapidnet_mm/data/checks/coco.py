@@ -1,4 +1,4 @@
-"""What can be wrong with a data set in COCO format, each thing with its own sentence."""
+"""What can be wrong with a data set in COCO format. Each fault has its own message."""
 
 from __future__ import annotations
 
@@ -11,84 +11,78 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import UserError
-from .image_files import check_images, fingerprint, note, recall
-from .sources import folders_beside, how_to_get, some
+from .checker import DatasetChecker
+from .image_files import check_images
+from .messages import files_in, first_few, folders_beside, other_files
+from .notes import fingerprint, read_note, write_note
+from .sources import how_to_get
 
 if TYPE_CHECKING:
     from mmdet.datasets import CocoDataset
 
 NUMBER, ID = (int, float), (int, str)
-# What MMDetection and pycocotools read of every entry, whether they need it or not.
+# The keys that MMDetection and pycocotools read of each entry, and their types.
 ENTRIES = {
     'images': {'id': ID, 'file_name': str, 'width': NUMBER, 'height': NUMBER},
     'annotations': {'id': ID, 'image_id': ID, 'category_id': ID, 'bbox': list, 'area': NUMBER},
     'categories': {'id': ID, 'name': str},
 }
-MANY = 20  # more classes than this are not written out
+MANY = 20  # a message does not list more classes than this
 
 
-def check_coco(dataset: Mapping[str, Any], where: str) -> None:
-    """Check the files of a ``CocoDataset``, what its annotations say, and the images it will use.
+class CocoChecker(DatasetChecker):
+    """Checks a ``CocoDataset``: its files, its annotations, and the images that it will use."""
 
-    What was found good and has not changed since is not read again. Data behind a URL or another
-    storage backend are left alone.
+    types = ('CocoDataset',)
+    one_weight_per_class = False  # the loss of a detector can have a weight for the background too
 
-    Args:
-        dataset: the config of the data set.
-        where: its place in the config, such as 'train_dataloader.dataset', for the message.
+    def check_files(self) -> None:
+        """Check the files and what the annotations say; see :class:`DatasetChecker`."""
+        dataset = self.build()
+        _check_paths(dataset)
+        _check_content(dataset, _loads_masks(self.config.get('pipeline') or ()))
 
-    Raises:
-        UserError: the first thing that is wrong, in one line with the way to put it right.
-    """
-    if dataset.get('backend_args') or '://' in annotation_file(dataset):
-        return
-    try:
-        source = _unloaded(dataset)
-        _check_paths(source)
-        _check_content(source, _wants_masks(dataset.get('pipeline') or ()))
-    except UserError as error:
-        line = str(error).replace('\n', ' ')  # names in the file may hold anything
-        raise UserError(f'{where}: {line}') from error
+    def class_names(self) -> tuple[str, ...]:
+        """Return the names from the config, or else COCO's 80."""
+        return tuple(self.build().metainfo['classes'])
 
+    def is_remote(self) -> bool:
+        """Return whether the annotations are behind a URL or in another storage backend."""
+        return bool(self.config.get('backend_args')) or '://' in self.annotation_file()
 
-def annotation_file(dataset: Mapping[str, Any]) -> str:
-    """The path of a data set's annotation file, joined as ``BaseDataset`` joins it."""
-    return os.path.join(dataset.get('data_root') or '', dataset.get('ann_file') or '')
+    def annotation_file(self) -> str:
+        """Return the path of the annotation file, joined as MMEngine joins it."""
+        return os.path.join(self.config.get('data_root') or '', self.config.get('ann_file') or '')
 
+    def build(self) -> CocoDataset:
+        """Build the data set without reading its files: it knows paths, classes and filters.
 
-def class_names(dataset: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names of a ``CocoDataset``'s classes by its config: COCO's 80 if it gives none.
+        Raises:
+            UserError: the config of the data set is not valid.
+        """
+        # mmdet takes seconds to import, and other tasks do not need it.
+        from mmdet.datasets import CocoDataset
 
-    Raises:
-        UserError: the config of the data set is not valid.
-    """
-    return tuple(_unloaded(dataset).metainfo['classes'])
-
-
-def _unloaded(dataset: Mapping[str, Any]) -> CocoDataset:
-    """The data set itself, before it reads anything: paths, classes and filters as it has them."""
-    from mmdet.datasets import CocoDataset  # takes seconds, and other tasks go without it
-
-    arguments = {k: v for k, v in dataset.items() if k not in ('type', 'pipeline', 'lazy_init')}
-    try:
-        source = CocoDataset(**arguments, pipeline=[], lazy_init=True)
-    except TypeError as error:
-        raise UserError(f'the data set cannot be built: {error}') from error
-    if isinstance(source.metainfo['classes'], str):
-        name = source.metainfo['classes']
-        raise UserError(
-            f'metainfo.classes is the text {name!r}; it must be a tuple of names '
-            f'(a single one with a comma: classes=({name!r},)) or an existing file of names'
-        )
-    return source
+        try:
+            dataset = CocoDataset(**self.arguments())
+        except TypeError as error:
+            raise UserError(f'the data set cannot be built: {error}') from error
+        name = dataset.metainfo['classes']
+        if isinstance(name, str):
+            raise UserError(
+                f'metainfo.classes is the text {name!r}; it must be a tuple of names '
+                f'(a single one with a comma: classes=({name!r},)) or an existing file of names'
+            )
+        return dataset
 
 
-def _wants_masks(pipeline: Sequence[Any]) -> bool:
+def _loads_masks(pipeline: Sequence[Any]) -> bool:
     return any(isinstance(step, Mapping) and step.get('with_mask') for step in pipeline)
 
 
-def _check_paths(source: CocoDataset) -> None:
-    root, file = str(source.data_root or ''), source.ann_file
+def _check_paths(dataset: CocoDataset) -> None:
+    """Check that annotation file and image folder exist."""
+    root, file = str(dataset.data_root or ''), dataset.ann_file
     if root and not os.path.isdir(root):
         raise UserError(f'data_root {root} does not exist; {how_to_get(root)}')
     if not os.path.isfile(file):
@@ -96,14 +90,16 @@ def _check_paths(source: CocoDataset) -> None:
         if not os.path.isdir(folder):
             raise UserError(f'{fault}, nor does its folder; {how_to_get(root)}')
         others = sorted(path.name for path in Path(folder).glob('*.json'))
-        raise UserError(f'{fault}; json files there: {some(others, 8) or "none"}; set ann_file')
-    if 'img' not in source.data_prefix:
-        given = dict(source.data_prefix)
+        raise UserError(
+            f'{fault}; json files there: {first_few(others, 8) or "none"}; set ann_file'
+        )
+    if 'img' not in dataset.data_prefix:
+        given = dict(dataset.data_prefix)
         raise UserError(
             "data_prefix needs 'img', the folder of the images: data_prefix=dict(img='train2017/')"
             f', not {given}'
         )
-    folder = source.data_prefix['img']
+    folder = dataset.data_prefix['img']
     if not os.path.isdir(folder or '.'):
         raise UserError(
             f'image folder {folder} does not exist; folders beside it: '
@@ -111,27 +107,41 @@ def _check_paths(source: CocoDataset) -> None:
         )
 
 
-def _check_content(source: CocoDataset, masks: bool) -> None:
-    asked = (source.ann_file, source.data_prefix, source.metainfo['classes'], source.filter_cfg)
-    asked += (source.test_mode, source._indices, source.metainfo.get('subset'), masks)
-    subject = f'coco {asked}'
-    known = recall(subject)
-    if known and known['state'] == fingerprint(known['folders'], [source.ann_file]):
+def _check_content(dataset: CocoDataset, masks: bool) -> None:
+    """Check what the annotations say and the images that they name, unless a note has the result.
+
+    Args:
+        dataset: the data set, built without reading its files.
+        masks: whether the pipeline loads masks.
+    """
+    settings = (
+        dataset.ann_file,
+        dataset.data_prefix,
+        dataset.metainfo['classes'],
+        dataset.filter_cfg,
+        dataset.test_mode,
+        dataset._indices,
+        dataset.metainfo.get('subset'),
+        masks,
+    )
+    subject = f'coco {settings}'
+    note = read_note(subject)
+    if note and note['state'] == fingerprint(note['folders'], [dataset.ann_file]):
         return
-    content = _read(source.ann_file, source.test_mode)
-    _check_references(content, source.ann_file)
-    _check_categories(source, [category['name'] for category in content['categories']])
-    images = _used_images(source, content, masks)
+    content = _read(dataset.ann_file, dataset.test_mode)
+    _check_references(content, dataset.ann_file)
+    _check_categories(dataset, [category['name'] for category in content['categories']])
+    images = _used_images(dataset, content, masks)
     folders = sorted({os.path.dirname(image) for image in images})
-    state = fingerprint(folders, [source.ann_file])
-    _check_folder(source, images)
+    state = fingerprint(folders, [dataset.ann_file])
+    _check_folder(dataset, images)
     check_images(images)
     if state is not None:
-        note(subject, {'folders': folders, 'state': state})
+        write_note(subject, {'folders': folders, 'state': state})
 
 
 def _read(path: str, test_mode: bool) -> dict[str, list[dict]]:
-    """Parse an annotation file and make sure that every entry has what is read of it."""
+    """Return the content of an annotation file whose entries have all keys that are needed."""
     try:
         with open(path, encoding='utf-8') as file:
             content = json.load(file)
@@ -144,28 +154,29 @@ def _read(path: str, test_mode: bool) -> dict[str, list[dict]]:
         raise UserError(f'{path} cannot be read: {error}') from error
     if isinstance(content, list):
         raise UserError(
-            f'{path} holds a list, as files of results do; ann_file needs the annotations: '
+            f'{path} holds a list, like files of results; ann_file needs the annotations: '
             f'a dict of {", ".join(ENTRIES)}'
         )
     if test_mode and isinstance(content, dict):
         content.setdefault('annotations', [])  # COCO publishes none for its test images
-    lacks = [k for k in ENTRIES if not isinstance(content, dict) or k not in content]
-    if lacks == ['annotations']:
+    missing = [k for k in ENTRIES if not isinstance(content, dict) or k not in content]
+    if missing == ['annotations']:
         raise UserError(
-            f'{path} has no annotations, as image_info files of test images: it can be tested '
-            'with, not trained on'
+            f'{path} has no annotations, like image_info files of test images: it can be used for '
+            'a test, not for training'
         )
-    if lacks:
-        raise UserError(f'{path} is not in COCO format: it lacks {some(lacks)}')
+    if missing:
+        raise UserError(f'{path} is not in COCO format: it lacks {first_few(missing)}')
     for kind, keys in ENTRIES.items():
         _check_entries(kind, content[kind], keys, path)
     return content
 
 
 def _check_entries(kind: str, entries: Any, keys: Mapping[str, Any], path: str) -> None:
+    """Check that each entry has the keys that are needed, and an id of its own."""
     if not isinstance(entries, list):
         raise UserError(f'{kind} of {path} must be a list, not a {type(entries).__name__}')
-    seen = set()
+    ids = set()
     for index, entry in enumerate(entries):
         name = f'{kind}[{index}] of {path}'
         if not isinstance(entry, dict):
@@ -173,14 +184,16 @@ def _check_entries(kind: str, entries: Any, keys: Mapping[str, Any], path: str) 
         for key, types in keys.items():
             if not isinstance(entry.get(key), types):
                 if key not in entry:
-                    raise UserError(f'{name} lacks {some([k for k in keys if k not in entry])}')
+                    missing = [key for key in keys if key not in entry]
+                    raise UserError(f'{name} lacks {first_few(missing)}')
                 raise UserError(f'{name}: {key} is not valid: {entry[key]!r:.60}')
-        if entry['id'] in seen:
+        if entry['id'] in ids:
             raise UserError(f'{name}: id {entry["id"]!r} was used before; ids must be unique')
-        seen.add(entry['id'])
+        ids.add(entry['id'])
 
 
 def _check_references(content: Mapping[str, list[dict]], path: str) -> None:
+    """Check that each annotation has an image, a category and a box of four numbers."""
     images = {image['id'] for image in content['images']}
     categories = {category['id'] for category in content['categories']}
     for index, entry in enumerate(content['annotations']):
@@ -198,28 +211,31 @@ def _check_references(content: Mapping[str, list[dict]], path: str) -> None:
             )
 
 
-def _check_categories(source: CocoDataset, names: Sequence[str]) -> None:
-    classes, path = list(source.metainfo['classes']), source.ann_file
-    for place, listed in ((f'categories of {path}', names), ('metainfo.classes', classes)):
-        if twice := [name for name, count in Counter(listed).items() if count > 1]:
-            raise UserError(f'{place} name {some(twice)} more than once; names must be unique')
-    subset = source.metainfo.get('subset', False)
-    ours = "COCO's 80 classes" if classes == [*source.METAINFO['classes']] else 'metainfo.classes'
-    lacking = [name for name in classes if name not in names]
+def _check_categories(dataset: CocoDataset, names: Sequence[str]) -> None:
+    """Check that the classes of the config are the categories of the file, in the same order."""
+    classes, path = list(dataset.metainfo['classes']), dataset.ann_file
+    for place, given in ((f'categories of {path}', names), ('metainfo.classes', classes)):
+        if repeats := [name for name, count in Counter(given).items() if count > 1]:
+            raise UserError(
+                f'{place} name {first_few(repeats)} more than once; names must be unique'
+            )
+    subset = dataset.metainfo.get('subset', False)
+    ours = "COCO's 80 classes" if classes == [*dataset.METAINFO['classes']] else 'metainfo.classes'
+    missing = [name for name in classes if name not in names]
     unused = [name for name in names if name not in classes and not subset]
     ordered = [name for name in names if name in classes]
     faults = []
-    if lacking:
-        faults.append(f'in {ours} but not among the categories of {path}: {some(lacking)}')
+    if missing:
+        faults.append(f'in {ours} but not among the categories of {path}: {first_few(missing)}')
     if unused:
-        faults.append(f'among the categories of {path} but not in {ours}: {some(unused)}')
-    if not faults and ordered != classes:  # MMDetection numbers labels by the file
-        faults.append(f'metainfo.classes has not the order of the categories in {path}')
+        faults.append(f'among the categories of {path} but not in {ours}: {first_few(unused)}')
+    if not faults and ordered != classes:  # MMDetection numbers the classes as the file does
+        faults.append(f'metainfo.classes does not have the order of the categories in {path}')
     if faults:
         advice = _classes_to_write(ordered if subset else names)
-        if subset and lacking:
-            advice = f'the file has {some(names, MANY)}'
-        if unused and not lacking:
+        if subset and missing:
+            advice = f'the file has {first_few(names, MANY)}'
+        if unused and not missing:
             advice += ', or, to leave them out on purpose, metainfo=dict(classes=..., subset=True)'
         raise UserError('; '.join([*faults, advice]))
 
@@ -230,84 +246,88 @@ def _classes_to_write(names: Sequence[str]) -> str:
     return 'metainfo.classes must name the categories of the file, in their order'
 
 
-def _used_images(source: CocoDataset, content: Mapping[str, list[dict]], masks: bool) -> list[str]:
-    """Paths of the images that are left when the data set has parsed and filtered its entries.
+def _used_images(dataset: CocoDataset, content: Mapping[str, list[dict]], masks: bool) -> list[str]:
+    """Return the paths of the images that are left after the filters of the data set.
 
-    Its own methods do that; what they need is set as ``CocoDataset.load_data_list`` sets it.
+    The data set's own methods parse and filter, so the result is what a training would use.
     """
-    annotations = _index(source, content)
+    annotations = _index(dataset, content)
     objects = unmasked = 0
     for image in content['images']:
         raw = {'raw_img_info': {**image, 'img_id': image['id']}}
-        info = source.parse_data_info({**raw, 'raw_ann_info': annotations[image['id']]})
+        info = dataset.parse_data_info({**raw, 'raw_ann_info': annotations[image['id']]})
         instances = info.pop('instances')
         objects += len(instances)
         unmasked += sum('mask' not in instance for instance in instances)
-        source.data_list.append(info)
-    images = source.data_list
-    source.data_list = source.filter_data()
-    if source._indices is not None:
-        source.data_list = source._get_unserialized_subset(source._indices)
-    if not source.data_list:
-        raise UserError(_nothing_left(source, images))
+        dataset.data_list.append(info)
+    images = dataset.data_list
+    dataset.data_list = dataset.filter_data()
+    if dataset._indices is not None:
+        dataset.data_list = dataset._get_unserialized_subset(dataset._indices)
+    if not dataset.data_list:
+        raise UserError(_nothing_left(dataset, images))
     if masks and unmasked:
         raise UserError(
-            f'{unmasked} of {objects} annotations in {source.ann_file} have no segmentation, but '
+            f'{unmasked} of {objects} annotations in {dataset.ann_file} have no segmentation, but '
             'the pipeline loads masks (with_mask=True); add them, or train a detector without masks'
         )
-    if not objects and not source.test_mode:
+    if not objects and not dataset.test_mode:
         raise UserError(
-            f'none of the boxes in {source.ann_file} can be used; a bbox is (x, y, width, height) '
+            f'none of the boxes in {dataset.ann_file} can be used; a bbox is (x, y, width, height) '
             'in pixels, inside the image and at least 1 wide and high, with an area above 0'
         )
-    return [info['img_path'] for info in source.data_list]
+    return [info['img_path'] for info in dataset.data_list]
 
 
-def _index(source: CocoDataset, content: Mapping[str, list[dict]]) -> dict[Any, list[dict]]:
-    """Set what parsing and filtering need; returns the annotations of every image."""
-    classes = set(source.metainfo['classes'])
-    source.cat_ids = [c['id'] for c in content['categories'] if c['name'] in classes]
-    source.cat2label = {cat_id: label for label, cat_id in enumerate(source.cat_ids)}
-    source.cat_img_map, annotations = defaultdict(list), defaultdict(list)
+def _index(dataset: CocoDataset, content: Mapping[str, list[dict]]) -> dict[Any, list[dict]]:
+    """Return the annotations of each image, by the image's id.
+
+    Also set the attributes that parsing and filtering read, as ``CocoDataset.load_data_list`` does.
+    """
+    classes = set(dataset.metainfo['classes'])
+    dataset.cat_ids = [c['id'] for c in content['categories'] if c['name'] in classes]
+    dataset.cat2label = {cat_id: label for label, cat_id in enumerate(dataset.cat_ids)}
+    dataset.cat_img_map, annotations = defaultdict(list), defaultdict(list)
     for entry in content['annotations']:
-        source.cat_img_map[entry['category_id']].append(entry['image_id'])
+        dataset.cat_img_map[entry['category_id']].append(entry['image_id'])
         annotations[entry['image_id']].append(entry)
     return annotations
 
 
-def _nothing_left(source: CocoDataset, images: Sequence[Mapping[str, Any]]) -> str:
+def _nothing_left(dataset: CocoDataset, images: Sequence[Mapping[str, Any]]) -> str:
+    """Say why the filters left no image."""
     if not images:
-        return f'{source.ann_file} lists no images'
-    rules = source.filter_cfg or {}
+        return f'{dataset.ann_file} lists no images'
+    rules = dataset.filter_cfg or {}
     least = rules.get('min_size', 0)
-    wanted = {image for cat_id in source.cat_ids for image in source.cat_img_map[cat_id]}
-    labelled = {image for ids in source.cat_img_map.values() for image in ids}
+    # ids of images with an annotation of our classes, and with any annotation
+    useful = {image for cat_id in dataset.cat_ids for image in dataset.cat_img_map[cat_id]}
+    labelled = {image for ids in dataset.cat_img_map.values() for image in ids}
     ids = [image['img_id'] for image in images]
     small = sum(min(image['width'], image['height']) < least for image in images)
     return (
-        f'none of the {len(images)} images in {source.ann_file} is left: '
+        f'none of the {len(images)} images in {dataset.ann_file} is left: '
         f'{sum(i not in labelled for i in ids)} have no annotations, '
-        f'{sum(i in labelled and i not in wanted for i in ids)} none of metainfo.classes, '
+        f'{sum(i in labelled and i not in useful for i in ids)} have none of metainfo.classes, '
         f'{small} are smaller than {least} px; see filter_cfg={dict(rules)} and '
-        f'indices={source._indices}'
+        f'indices={dataset._indices}'
     )
 
 
-def _check_folder(source: CocoDataset, images: Sequence[str]) -> None:
-    """Tell a wrong folder, where nothing fits, from single images that are missing."""
+def _check_folder(dataset: CocoDataset, images: Sequence[str]) -> None:
+    """Check that the folder is the right one: that not all images are missing."""
     if any(map(os.path.exists, images)):
         return
-    folder = source.data_prefix['img'] or '.'
-    there = sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
+    folder = dataset.data_prefix['img'] or '.'
+    files = files_in(folder)
     first = os.path.relpath(images[0], folder)
-    if first.lower() in map(str.lower, there):
-        return  # only the case differs, which check_images says
-    if os.path.basename(first) in there:
-        advice = f'the names there begin with a folder already ({first}): leave it out of'
+    if first.lower() in map(str.lower, files):
+        return  # only capital letters differ, and check_images says so
+    if os.path.basename(first) in files:
+        advice = f'the names in the file begin with a folder already ({first}): leave it out of'
     else:
-        held = f'{len(there)} other files such as {there[0]}' if there else 'no files'
-        advice = f'it holds {held}, but not {first}: set the right folder in'
+        advice = f'it holds {other_files(files)}, but not {first}: set the right folder in'
     raise UserError(
-        f'none of the {len(images)} images of {source.ann_file} is in {folder}; '
+        f'none of the {len(images)} images of {dataset.ann_file} is in {folder}; '
         f'{advice} data_prefix.img'
     )

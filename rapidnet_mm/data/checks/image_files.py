@@ -1,12 +1,10 @@
-"""Are all images there and whole? A pass over the ends of files, and a memory of the good ones."""
+"""Are all images there, and whole? Only the beginnings and ends of the files are read."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -17,16 +15,15 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ...errors import UserError
-from ...files import write_atomically
+from .notes import fingerprint, read_note, write_note
 
 JPEG, JPEG_END = b'\xff\xd8\xff', b'\xff\xd9'
 PNG, PNG_END = b'\x89PNG\r\n\x1a\n', b'IEND'
 
 THREADS = 16  # they wait for the disk or the network, not for the processor
-BATCH = 64  # files a task
-PATIENCE = 3.0  # seconds without progress on the screen
-NAMED = 3  # bad files that an error names
-CHECKS = 1  # counted up when the checks become stricter, so that old notes no longer count
+BATCH = 64  # image files that a thread reads before it reports
+PATIENCE = 3.0  # seconds before a progress bar appears
+NAMED = 3  # bad files that a message names
 
 
 def check_images(
@@ -34,43 +31,42 @@ def check_images(
     remember: bool = True,
     otherwise: str = 'take them out of the annotations',
 ) -> None:
-    """Make sure that all images exist and look whole, without decoding them.
+    """Check that all images exist and look whole, without decoding them.
 
-    Found are files that are missing, empty, truncated or no image. Files that were found good and
-    have not changed since are not read again.
+    A file is bad if it is missing, empty, cut off or no image. Files that were good before and
+    have not changed are not read again.
 
     Args:
-        paths: the image files; one mentioned twice is read once.
-        remember: keep a note of good files in :func:`cache_folder`.
-        otherwise: what else to do with bad ones than to get them again, for the message.
+        paths: the image files. A file that is listed twice is read once.
+        remember: write a note about good files, see ``notes.py``.
+        otherwise: what a person can do with bad files other than get them again. The message says
+            it.
 
     Raises:
-        UserError: how many files are bad, and the first few with what is wrong.
+        UserError: how many files are bad, and what is wrong with the first few.
     """
     files = list(dict.fromkeys(map(str, paths)))
     subject = '\n'.join(['images', *files])
     state = fingerprint({os.path.dirname(file) for file in files}) if remember else None
-    if state is not None and recall(subject) == state:
+    if state is not None and read_note(subject) == state:
         return
-    if bad := find_faults(files):
-        raise UserError(_describe(bad, len(files), otherwise))
+    if faults := find_faults(files):
+        raise UserError(_describe(faults, len(files), otherwise))
     if state is not None:
-        note(subject, state)
+        write_note(subject, state)
 
 
 def find_faults(files: Sequence[str]) -> list[tuple[str, str]]:
-    """The bad ones among image files, each with what is wrong, in the order given."""
-    batches = [files[start : start + BATCH] for start in range(0, len(files), BATCH)]
-    bad = []
-    with ThreadPoolExecutor(THREADS) as pool:
-        found = pool.map(lambda batch: [(file, find_fault(file)) for file in batch], batches)
-        for batch in with_progress(found, len(batches), f'checking {len(files)} images'):
-            bad += [(file, fault) for file, fault in batch if fault]
-    return bad
+    """Return the bad files among images, each with what is wrong, in the order given."""
+    faults = read_in_threads(find_fault, files, BATCH, f'checking {len(files)} images')
+    return [(file, fault) for file, fault in zip(files, faults, strict=True) if fault]
 
 
 def find_fault(path: str) -> str | None:
-    """What is wrong with an image file, or None. Formats are told by content, not by name."""
+    """Return what is wrong with an image file, or None.
+
+    The first bytes tell the format, because names of files are often wrong.
+    """
     try:
         with open(path, 'rb', buffering=4096) as file:
             size = os.fstat(file.fileno()).st_size
@@ -93,9 +89,9 @@ def find_fault(path: str) -> str | None:
 
 
 def _scan_start(file: BinaryIO) -> int:
-    """Where a JPEG's header ends, or the end of the file if it does not.
+    """Return where the header of a JPEG ends; the end of the file if the header does not end.
 
-    The header may hold a whole thumbnail with an end marker of its own.
+    The header can hold a small preview, which is a whole JPEG with an end marker of its own.
     """
     position = 2
     while True:
@@ -115,97 +111,64 @@ def _ends_with(marker: bytes, file: BinaryIO, size: int, start: int) -> bool:
     file.seek(max(start, size - 64))
     if marker in file.read():
         return True
-    # Cameras append what they like, so what is rare is searched in full before it is called bad.
+    # Some cameras write more data after the end of the image. This is rare, so only here the
+    # whole file is searched.
     file.seek(start)
     return marker in file.read()
 
 
-def with_progress(items: Iterable[Any], total: int, title: str) -> Iterator[Any]:
-    """Pass items on; when it takes long, show a bar with the time left on stderr."""
-    started = time.monotonic()
+def read_in_threads(
+    read: Callable[[Any], Any], items: Sequence[Any], batch: int, title: str
+) -> list[Any]:
+    """Return ``read(item)`` for each item, in their order. Show a progress bar if it takes long.
+
+    Args:
+        read: reads the files of one item.
+        items: what to read.
+        batch: items that a thread reads before it reports.
+        title: the text beside the progress bar.
+    """
+    batches = [items[start : start + batch] for start in range(0, len(items), batch)]
+    results = []
+    with ThreadPoolExecutor(THREADS) as pool:
+        parts = pool.map(lambda part: [read(item) for item in part], batches)
+        for part in _with_progress(parts, len(batches), title):
+            results += part
+    return results
+
+
+def _with_progress(items: Iterable[Any], total: int, title: str) -> Iterator[Any]:
+    """Yield the items. If that takes long, show a progress bar on stderr."""
+    start = time.monotonic()
     bar = task = None
     with ExitStack() as stack:
-        for done, item in enumerate(items, 1):
-            if bar is None and time.monotonic() - started > PATIENCE:
+        for count, item in enumerate(items, 1):
+            if bar is None and time.monotonic() - start > PATIENCE:
                 bar = stack.enter_context(Progress(console=Console(stderr=True), transient=True))
                 task = bar.add_task(title, total=total)
             if bar is not None:
-                bar.update(task, completed=done)
+                bar.update(task, completed=count)
             yield item
 
 
-def _describe(bad: Sequence[tuple[str, str]], total: int, otherwise: str) -> str:
-    folder = os.path.commonpath([os.path.dirname(file) for file, _ in bad])
-    named = ', '.join(
+def _describe(faults: Sequence[tuple[str, str]], total: int, otherwise: str) -> str:
+    folder = os.path.commonpath([os.path.dirname(file) for file, _ in faults])
+    names = ', '.join(
         f'{os.path.relpath(file, folder)} ({_other_case(file) if fault == "missing" else fault})'
-        for file, fault in bad[:NAMED]
+        for file, fault in faults[:NAMED]
     )
-    more = f' and {len(bad) - NAMED} more' if len(bad) > NAMED else ''
+    more = f' and {len(faults) - NAMED} more' if len(faults) > NAMED else ''
     return (
-        f'{len(bad)} of {total} images in {folder or "."} cannot be used: {named}{more}; '
+        f'{len(faults)} of {total} images in {folder or "."} cannot be used: {names}{more}; '
         f'copy or download them again, or {otherwise}'
     )
 
 
 def _other_case(path: str) -> str:
+    """Say that a file is missing, and whether one with other capital letters is there."""
     folder, name = os.path.split(path)
     with suppress(OSError):
         for other in os.listdir(folder or '.'):
             if other.lower() == name.lower():
                 return f'missing, but {other} is there'
     return 'missing'
-
-
-def cache_folder() -> Path:
-    """Where notes are kept: ``$XDG_CACHE_HOME/rapidnet_mm``, or else under ``~/.cache``."""
-    root = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
-    return Path(root) / 'rapidnet_mm'
-
-
-def fingerprint(folders: Iterable[str], files: Iterable[str] = ()) -> str | None:
-    """A digest of names, sizes and times of what lies in folders, and of single files.
-
-    Returns None if one of them does not exist.
-    """
-    digest = hashlib.sha256(str(CHECKS).encode())
-    try:
-        for folder in sorted(folders):
-            digest.update(f'\n{os.path.abspath(folder)}\n'.encode(errors='surrogateescape'))
-            with os.scandir(folder or '.') as entries:
-                for entry in sorted(entries, key=lambda entry: entry.name):
-                    digest.update(_signature(entry.name, entry))
-        for file in files:
-            digest.update(_signature(os.path.abspath(file), Path(file)))
-    except OSError:
-        return None
-    return digest.hexdigest()
-
-
-def _signature(name: str, entry: os.DirEntry | Path) -> bytes:
-    try:
-        stat = entry.stat()
-        text = f'{name} {stat.st_size} {stat.st_mtime_ns}\n'
-    except FileNotFoundError:  # a link to nowhere, perhaps not one of the images
-        text = f'{name} -\n'
-    return text.encode(errors='surrogateescape')
-
-
-def recall(subject: str) -> Any:
-    """What :func:`note` wrote about a subject, or None."""
-    try:
-        return json.loads(_note_file(subject).read_bytes())
-    except (OSError, ValueError):
-        return None
-
-
-def note(subject: str, content: Any) -> None:
-    """Keep a small note about a subject; where that is not possible, just do not."""
-    with suppress(OSError):
-        write_atomically(json.dumps(content).encode(), _note_file(subject))
-
-
-def _note_file(subject: str) -> Path:
-    # Relative paths are of this folder: the same words elsewhere are another subject.
-    text = f'{os.getcwd()}\n{subject}'
-    name = hashlib.sha256(text.encode(errors='surrogateescape')).hexdigest()[:32]
-    return cache_folder() / f'{name}.json'

@@ -1,134 +1,130 @@
-"""What can be wrong with images and label images, each thing with its own sentence."""
+"""What can be wrong with images and their label images. Each fault has its own message."""
 
 from __future__ import annotations
 
-import logging
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-
-from mmengine.logging import print_log
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from ...errors import UserError
+from .checker import DatasetChecker
 from .image_files import check_images
 from .label_files import Pair, read_pairs
-from .sources import folders_beside, how_to_get, some
+from .messages import files_in, first_few, folders_beside, other_files, warn
+from .sources import how_to_get
 
 if TYPE_CHECKING:
     from mmseg.datasets import BaseSegDataset
 
-# MMSegmentation's data sets that are a folder of images and a folder of label images.
-TYPES = (
-    'ADE20KDataset',
-    'BDD100KDataset',
-    'BaseSegDataset',
-    'COCOStuffDataset',
-    'ChaseDB1Dataset',
-    'CityscapesDataset',
-    'DRIVEDataset',
-    'DarkZurichDataset',
-    'HRFDataset',
-    'ISPRSDataset',
-    'LIPDataset',
-    'LoveDADataset',
-    'MapillaryDataset_v1',
-    'MapillaryDataset_v2',
-    'NightDrivingDataset',
-    'PascalContextDataset',
-    'PascalContextDataset59',
-    'PascalVOCDataset',
-    'PotsdamDataset',
-    'REFUGEDataset',
-    'STAREDataset',
-    'SynapseDataset',
-    'iSAIDDataset',
-)
 NAMED = 3  # files that a message names of each kind
 
 
-def check_semantic(dataset: Mapping[str, Any], where: str) -> None:
-    """Check the files of a data set of label images, and that their values fit the config.
+class LabelMapChecker(DatasetChecker):
+    """Checks a data set that is a folder of images and a folder of label images.
 
-    All files are looked at, and remembered, before the first thing is said. Data behind a URL or
-    another storage backend are left alone.
-
-    Args:
-        dataset: the config of the data set.
-        where: its place in the config, such as 'train_dataloader.dataset', for the message.
-
-    Raises:
-        UserError: what is wrong, in one line with the way to put it right.
+    All files are read before the first fault is reported, so that a note can keep the result.
     """
-    if dataset.get('backend_args') or '://' in str(dataset.get('data_root')):
-        return
-    try:
-        source = _unloaded(dataset)
-        _check_folders(source)
-        items = _items(source)
-        # TestTimeAug has its steps inside, so the name is looked for in the whole.
-        if source.test_mode and 'LoadAnnotations' not in repr(dataset.get('pipeline')):
+
+    types = (
+        'ADE20KDataset',
+        'BDD100KDataset',
+        'BaseSegDataset',
+        'COCOStuffDataset',
+        'ChaseDB1Dataset',
+        'CityscapesDataset',
+        'DRIVEDataset',
+        'DarkZurichDataset',
+        'HRFDataset',
+        'ISPRSDataset',
+        'LIPDataset',
+        'LoveDADataset',
+        'MapillaryDataset_v1',
+        'MapillaryDataset_v2',
+        'NightDrivingDataset',
+        'PascalContextDataset',
+        'PascalContextDataset59',
+        'PascalVOCDataset',
+        'PotsdamDataset',
+        'REFUGEDataset',
+        'STAREDataset',
+        'SynapseDataset',
+        'iSAIDDataset',
+    )
+
+    def check_files(self) -> None:
+        """Check the files, and that label values fit the config; see :class:`DatasetChecker`."""
+        dataset = self.build()
+        _check_folders(dataset)
+        items = _used_items(dataset)
+        # The steps can be inside TestTimeAug, so search the text of the whole pipeline.
+        needs_labels = 'LoadAnnotations' in repr(self.config.get('pipeline'))
+        if dataset.test_mode and not needs_labels:
             check_images([item['img_path'] for item in items])
             return
-        if source.data_prefix.get('seg_map_path') is None:
+        if dataset.data_prefix.get('seg_map_path') is None:
             raise UserError("data_prefix needs 'seg_map_path', the folder of the label images")
         paths = [(item['img_path'], item['seg_map_path']) for item in items]
         pairs = read_pairs(paths)
-        _check_names(source, paths, pairs)
-        _check_zero(source, pairs, where)
-        _check_files(source, paths, pairs)
-    except UserError as error:
-        line = str(error).replace('\n', ' ')  # names of files may hold anything
-        raise UserError(f'{where}: {line}') from error
+        _check_label_names(dataset, paths, pairs)
+        if doubt := _check_zero(dataset, pairs):
+            warn(f'{self.where}: {doubt}')
+        _check_pairs(dataset, paths, pairs)
 
+    def class_names(self) -> tuple[str, ...]:
+        """Return the names from the config, or else those that belong to the type."""
+        return tuple(self.build().metainfo['classes'])
 
-def class_names(dataset: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names of a data set's classes by its config, or those it has by itself.
+    def build(self) -> BaseSegDataset:
+        """Build the data set without reading its files: it knows paths, classes and filters.
 
-    Raises:
-        UserError: the config of the data set is not valid.
-    """
-    return tuple(_unloaded(dataset).metainfo['classes'])
+        Raises:
+            UserError: the config of the data set is not valid.
+        """
+        # mmseg takes seconds to import, and other tasks do not need it.
+        import mmseg.datasets  # noqa: F401
+        from mmseg.registry import DATASETS
 
+        kind = self.config['type']
+        kind = DATASETS.get(kind) if isinstance(kind, str) else kind
+        try:
+            dataset = kind(**self.arguments())
+        except (AssertionError, TypeError, ValueError) as error:
+            fault = self._build_fault(error, kind)
+            raise UserError(f'the data set cannot be built: {fault}') from error
+        classes = dataset.metainfo.get('classes')
+        if not classes or isinstance(classes, str):
+            fault = f'is the text {classes!r}' if classes else 'is missing'
+            raise UserError(
+                f'metainfo.classes {fault}; it must be a tuple of names, or an existing file of '
+                'names'
+            )
+        return dataset
 
-def _unloaded(dataset: Mapping[str, Any]) -> BaseSegDataset:
-    """The data set itself, before it reads anything: paths, classes and filters as it has them."""
-    import mmseg.datasets  # noqa: F401  takes seconds, and other tasks go without it
-    from mmseg.registry import DATASETS
-
-    kind = dataset['type']
-    kind = DATASETS.get(kind) if isinstance(kind, str) else kind
-    arguments = {k: v for k, v in dataset.items() if k not in ('type', 'pipeline', 'lazy_init')}
-    try:
-        source = kind(**arguments, pipeline=[], lazy_init=True)
-    except (AssertionError, TypeError, ValueError) as error:
+    def _build_fault(self, error: Exception, kind: type[BaseSegDataset]) -> str:
+        """Say in the words of the config why MMSegmentation cannot build the data set."""
         reason = ' '.join(str(error).split())
-        advice = ''
         if 'not a subset' in reason:
             reason = f'metainfo.classes are not among those of {kind.__name__}'
-            advice = "; for classes of your own set type='BaseSegDataset'"
+            return f"{reason:.200}; for classes of your own set type='BaseSegDataset'"
         if 'palette' in reason:
-            reason = 'metainfo.palette has not as many colours as there are metainfo.classes'
-            advice = '; give one for each, or metainfo.palette=[] for any'
-        if not reason:  # some types look for their folders at once, and only assert
-            folders = ', '.join(map(str, dict(dataset.get('data_prefix') or {}).values()))
-            reason = f'{dataset.get("data_root") or "."} has no {folders or "images"}'
-            advice = '; set data_root and data_prefix'
-        raise UserError(f'the data set cannot be built: {reason:.200}{advice}') from error
-    classes = source.metainfo.get('classes')
-    if not classes or isinstance(classes, str):
-        given = f'is the text {classes!r}' if classes else 'is missing'
-        raise UserError(
-            f'metainfo.classes {given}; it must be a tuple of names, or an existing file of names'
-        )
-    return source
+            return (
+                'metainfo.palette has not as many colours as there are metainfo.classes; give one '
+                'for each, or metainfo.palette=[] for any'
+            )
+        if not reason:  # some types need their folders at once, with an assert that has no text
+            folders = ', '.join(map(str, dict(self.config.get('data_prefix') or {}).values()))
+            reason = f'{self.config.get("data_root") or "."} has no {folders or "images"}'
+            return f'{reason:.200}; set data_root and data_prefix'
+        return f'{reason:.200}'
 
 
-def _check_folders(source: BaseSegDataset) -> None:
-    root = str(source.data_root or '')
+def _check_folders(dataset: BaseSegDataset) -> None:
+    """Check that the folders and the list of names exist."""
+    root = str(dataset.data_root or '')
     if root and not os.path.isdir(root):
         raise UserError(f'data_root {root} does not exist; {how_to_get(root)}')
-    given = dict(source.data_prefix)
+    given = dict(dataset.data_prefix)
     if given.get('img_path') is None:
         raise UserError(
             "data_prefix needs 'img_path' and 'seg_map_path', the folders of the images and of "
@@ -142,117 +138,131 @@ def _check_folders(source: BaseSegDataset) -> None:
                 f'{name} folder {folder} does not exist; folders beside it: '
                 f'{folders_beside(folder)}; set data_prefix.{key}'
             )
-    if source.ann_file and not os.path.exists(source.ann_file):
-        raise UserError(f'ann_file {source.ann_file} does not exist; it lists names, one a line')
+    if dataset.ann_file and not os.path.exists(dataset.ann_file):
+        raise UserError(f'ann_file {dataset.ann_file} does not exist; it lists names, one a line')
 
 
-def _items(source: BaseSegDataset) -> list[dict]:
-    """The images that are left when the data set has listed and filtered them, by itself."""
-    source.data_list = source.load_data_list()
-    source.data_list = source.filter_data()
-    if source._indices is not None:
-        source.data_list = source._get_unserialized_subset(source._indices)
-    if not source.data_list:
-        place = source.ann_file or source.data_prefix['img_path'] or '.'
-        there = _files_in(source.data_prefix['img_path'])
-        held = f'{len(there)} other files such as {there[0]}' if there else 'no files'
+def _used_items(dataset: BaseSegDataset) -> list[dict]:
+    """Return the images that are left after the filters of the data set, with their paths."""
+    dataset.data_list = dataset.load_data_list()
+    dataset.data_list = dataset.filter_data()
+    if dataset._indices is not None:
+        dataset.data_list = dataset._get_unserialized_subset(dataset._indices)
+    if not dataset.data_list:
+        place = dataset.ann_file or dataset.data_prefix['img_path'] or '.'
+        files = files_in(dataset.data_prefix['img_path'])
         raise UserError(
-            f'no images *{source.img_suffix} in {place}: it holds {held}; set img_suffix or '
-            'data_prefix.img_path'
+            f'no images *{dataset.img_suffix} in {place}: it holds {other_files(files)}; set '
+            'img_suffix or data_prefix.img_path'
         )
-    return source.data_list
+    return dataset.data_list
 
 
-def _files_in(folder: str) -> list[str]:
-    return sorted(entry.name for entry in os.scandir(folder or '.') if entry.is_file())
-
-
-def _check_names(
-    source: BaseSegDataset, paths: Sequence[tuple[str, str]], pairs: Sequence[Pair]
+def _check_label_names(
+    dataset: BaseSegDataset, paths: Sequence[tuple[str, str]], pairs: Sequence[Pair]
 ) -> None:
-    """Tell a wrong suffix or folder, where no label fits, from single labels that are missing."""
+    """Check suffix and folder of the label images: that not all of them are missing."""
     if any(pair.label_fault != 'missing' for pair in pairs):
         return
-    folder = source.data_prefix['seg_map_path'] or '.'
-    there = _files_in(folder)
-    held = f'{len(there)} other files such as {there[0]}' if there else 'no files'
+    folder = dataset.data_prefix['seg_map_path'] or '.'
     raise UserError(
-        f'none of the {len(paths)} label files is in {folder}: it holds {held}, but not '
-        f'{os.path.relpath(paths[0][1], folder)}; set seg_map_suffix or data_prefix.seg_map_path'
+        f'none of the {len(paths)} label files is in {folder}: it holds '
+        f'{other_files(files_in(folder))}, but not {os.path.relpath(paths[0][1], folder)}; set '
+        'seg_map_suffix or data_prefix.seg_map_path'
     )
 
 
-def _label_count(source: BaseSegDataset) -> int:
-    """Classes that the files tell apart; the config may use only some of them."""
-    if source.label_map is not None:
-        return len(type(source).METAINFO['classes'])
-    return len(source.metainfo['classes'])
+def _label_count(dataset: BaseSegDataset) -> int:
+    """Return the number of classes in the label images; the config may use only some of them."""
+    if dataset.label_map is not None:
+        return len(type(dataset).METAINFO['classes'])
+    return len(dataset.metainfo['classes'])
 
 
-def _check_zero(source: BaseSegDataset, pairs: Sequence[Pair], where: str) -> None:
-    """Whether 0 is a class or stands for nothing, by the values in all label images together."""
-    count, ignored = _label_count(source), source.ignore_index
+def _check_zero(dataset: BaseSegDataset, pairs: Sequence[Pair]) -> str:
+    """Check by all label values together whether 0 is a class or means "not labelled".
+
+    Returns:
+        A doubt to warn about if the values do not decide it; '' if there is none.
+    """
     used = {value for pair in pairs for value in pair.values}
+    if dataset.reduce_zero_label:
+        return _check_zero_is_ignored(dataset, used)
+    _check_zero_is_a_class(dataset, used)
+    return ''
+
+
+def _check_zero_is_ignored(dataset: BaseSegDataset, used: set[int]) -> str:
+    count, ignored = _label_count(dataset), dataset.ignore_index
+    labels, classes = used - {ignored}, {*range(count)}
+    if used and not labels - {0}:
+        raise UserError(f'no pixel has a label: all are {_list(used)}, which is ignored')
+    if not {0, count - 1} <= labels <= classes:
+        return ''
+    also = f', and {ignored}' if ignored in used else ''
+    line = (
+        f'label values are 0 to {count - 1} for {count} classes{also}; reduce_zero_label=True '
+        'ignores 0 and makes 1 the first class: if 0 is a class, set reduce_zero_label=False'
+    )
+    # Two signs that 0 is a class: each class number occurs, and another value is ignored already.
+    signs = (labels == classes) + (ignored in used)
+    if signs == 2:
+        raise UserError(line)
+    return line if signs else ''
+
+
+def _check_zero_is_a_class(dataset: BaseSegDataset, used: set[int]) -> None:
+    count, ignored = _label_count(dataset), dataset.ignore_index
     labels = used - {ignored}
-    if source.reduce_zero_label:
-        if not labels - {0} and used:
-            raise UserError(f'no pixel has a label: all are {_list(used)}, which is ignored')
-        doubtful = count not in labels and {0, count - 1} <= labels <= {*range(count)}
-        reason = (
-            f'label values are 0 to {count - 1} for {count} classes'
-            f'{f", and {ignored}" if ignored in used else ""}; reduce_zero_label=True ignores 0 '
-            f'and makes 1 the first class: if 0 is a class, set reduce_zero_label=False'
-        )
-        if doubtful and ignored in used and labels == {*range(count)}:
-            raise UserError(reason)
-        if doubtful and (ignored in used or labels == {*range(count)}):
-            print_log(f'{where}: {reason}', 'current', logging.WARNING)
-        return
-    if not labels and used:
+    if used and not labels:
         raise UserError(f'no pixel has a label: all are {ignored}, which is ignored')
     if count in labels <= {*range(count + 1)}:
         raise UserError(
-            f'label values are {min(labels)} to {count} for {count} classes, so 0 stands for what '
-            'is not labelled: set reduce_zero_label=True (or name one more class, if 0 is one)'
+            f'label values are {min(labels)} to {count} for {count} classes, so 0 means "not '
+            'labelled": set reduce_zero_label=True (or name one more class, if 0 is one)'
         )
-    if used == {0, ignored} and count > 1 and not source.test_mode:
+    if used == {0, ignored} and count > 1 and not dataset.test_mode:
         raise UserError(
-            f'label values are only 0 and {ignored}, and {ignored} is ignored, so that nothing but '
-            f'{source.metainfo["classes"][0]!r} can be learned; store the second class as 1'
+            f'label values are only 0 and {ignored}, and {ignored} is ignored, so a model can '
+            f'learn nothing but {dataset.metainfo["classes"][0]!r}; store the second class as 1'
         )
 
 
-def _check_files(
-    source: BaseSegDataset, paths: Sequence[tuple[str, str]], pairs: Sequence[Pair]
+def _check_pairs(
+    dataset: BaseSegDataset, paths: Sequence[tuple[str, str]], pairs: Sequence[Pair]
 ) -> None:
-    """All that is wrong with single files, in one sentence."""
-    count, ignored = _label_count(source), source.ignore_index
-    allowed = {*range(count + bool(source.reduce_zero_label)), ignored}
-    kinds: dict[str, list[str]] = defaultdict(list)
-    faulty = 0
+    """Check each pair of files; the message counts the faults of each kind."""
+    count, ignored = _label_count(dataset), dataset.ignore_index
+    reduced = bool(dataset.reduce_zero_label)
+    allowed = {*range(count + reduced), ignored}
+    files_by_fault: dict[str, list[str]] = defaultdict(list)
+    bad_pairs = 0
     for (image, label), pair in zip(paths, pairs, strict=True):
         faults = list(_faults(pair, allowed))
-        faulty += bool(faults)
-        for kind, detail in faults:
-            path, key = (image, 'img_path') if kind.startswith('image') else (label, 'seg_map_path')
-            name = os.path.relpath(path, source.data_prefix[key] or '.')
-            kinds[kind].append(f'{name} {detail}'.rstrip())
-    if not kinds:
+        bad_pairs += bool(faults)
+        for fault, detail in faults:
+            of_image = fault.startswith('image')
+            path, key = (image, 'img_path') if of_image else (label, 'seg_map_path')
+            name = os.path.relpath(path, dataset.data_prefix[key] or '.')
+            files_by_fault[fault].append(f'{name} {detail}'.rstrip())
+    if not bad_pairs:
         return
-    found = ', '.join(
-        f'{len(names)} {kind} ({some(names, NAMED)})' for kind, names in sorted(kinds.items())
+    summary = ', '.join(
+        f'{len(files)} {fault} ({first_few(files, NAMED)})'
+        for fault, files in sorted(files_by_fault.items())
     )
-    zero = '0 where nothing is labelled, ' if source.reduce_zero_label else ''
-    first = int(bool(source.reduce_zero_label))
+    values = f'{int(reduced)} to {count - 1 + reduced} for {count} classes, {ignored} to ignore'
+    if reduced:
+        values = f'0 where nothing is labelled, {values}'
     raise UserError(
-        f'{faulty} of {len(pairs)} pairs of image and label in {source.data_prefix["seg_map_path"]}'
-        f' cannot be used: {found}; a label file has one channel, the size of its image and the '
-        f'values {zero}{first} to {count - 1 + first} for {count} classes, {ignored} to ignore'
+        f'{bad_pairs} of {len(pairs)} pairs of image and label in '
+        f'{dataset.data_prefix["seg_map_path"]} cannot be used: {summary}; a label file has one '
+        f'channel, the size of its image and the values {values}'
     )
 
 
 def _faults(pair: Pair, allowed: set[int]) -> Iterator[tuple[str, str]]:
-    """Kinds of faults of one pair, each with what to say beside the name of the file."""
+    """Yield the faults of one pair, each with a detail to write behind the name of the file."""
     if pair.image_fault:
         yield f'image {pair.image_fault}', ''
     if pair.label_fault:
@@ -266,4 +276,4 @@ def _faults(pair: Pair, allowed: set[int]) -> Iterator[tuple[str, str]]:
 
 
 def _list(values: Sequence[int] | set[int]) -> str:
-    return some([str(value) for value in sorted(values)])
+    return first_few([str(value) for value in sorted(values)])

@@ -1,15 +1,15 @@
-"""A small built-in data set, so that everything can be tried before anything is downloaded.
+"""Write the built-in data set to a folder. It lets you try everything without a download.
 
-Photograph-like scenes of overlapping textured shapes between a sky and a ground, drawn from a
-seed and written as ordinary COCO instances and ADE20K-style label images::
+The pictures look like photographs: textured shapes overlap between a sky and a ground. They are
+drawn from a seed and stored as COCO instances and as label images like ADE20K's::
 
-    ROOT/dataset.json                        what was asked for; marks the folder as ours
+    ROOT/dataset.json                        the arguments; marks the folder as ours
     ROOT/annotations/instances_train.json    boxes, polygons, crowds as RLE; ids have gaps
-    ROOT/train/000001.jpg                    RGB photographs, JPEG quality 90
+    ROOT/train/000001.jpg                    RGB, JPEG quality 90
     ROOT/labels/train/000001.png             uint8: 0 unlabelled, then SEMANTIC_CLASSES from 1
     ... and the same for val
 
-or, to classify, one object a picture in class folders, as ImageNet has them::
+For classification each picture has one object, in class folders like ImageNet's::
 
     ROOT/train/disc/000001.jpg               and the same for val
 """
@@ -24,35 +24,46 @@ import cv2
 import numpy as np
 
 from ...errors import UserError
-from .scenes import CATEGORY_IDS, CLASSES, SEMANTIC_CLASSES, Scene, draw_object, draw_scene  # noqa: F401
-
-PALETTE = ((230, 60, 70), (60, 120, 230), (250, 190, 40), (170, 80, 220), (40, 180, 120))  # RGB
-SEMANTIC_PALETTE = ((150, 200, 240), (125, 105, 75), *PALETTE)
+from .classes import CATEGORY_IDS, CLASSES
+from .scenes import Scene, draw_object, draw_scene
 
 MARKER = 'dataset.json'
 SPLITS = ('train', 'val')
 JPEG = (cv2.IMWRITE_JPEG_QUALITY, 90)
-CROWD_EVERY, EMPTY_EVERY = 10, 25  # by number, not by chance: a set of ten has both kinds
+# One scene of so many has a crowd, one has no objects. They are counted, so that a small data set
+# has both.
+CROWD_EVERY, EMPTY_EVERY = 10, 25
 
+# The name in dataset.json. It must not change: it marks the data sets that people have already.
 _GENERATOR = {'generator': 'rapidnet_mm.datasets.shapes', 'version': 2}
-_SIDES = (64, 2048)  # px: smaller has no room for a shape, larger is not what this is for
+_SIDES = (64, 2048)  # px, smallest and largest: a shape needs some room
 
 
 def make_shapes(root, train: int = 200, val: int = 50, size=(256, 192), seed: int = 0) -> Path:
-    """Write the data set to the folder ``root``, unless it is already there, and return its path.
+    """Write scenes with boxes, masks and label images to the folder ``root``; return its path.
 
-    ``train`` and ``val`` count images, ``size`` is (width, height) in px; pictures vary around
-    it, some are upright. The same arguments give the same bytes. A data set made with other
-    arguments is replaced; any other folder with something in it is left alone. The folder appears
-    complete or not at all. Raises UserError for impossible arguments and unusable folders.
+    The same arguments give the same bytes. If the folder holds this data set already, nothing is
+    written. A data set that was made with other arguments is replaced. A folder with other files
+    stays as it is. An interrupted call leaves no half of a data set.
+
+    Args:
+        root: the folder to write.
+        train: images to train on.
+        val: images to evaluate on.
+        size: width and height in px. The images vary around it, and some are upright.
+        seed: another seed gives other pictures.
+
+    Raises:
+        UserError: an argument is out of range, or the folder cannot be used.
     """
     return _make(root, _checked_spec(train, val, size, seed))
 
 
 def make_classes(root, train: int = 1000, val: int = 100, size=(64, 64), seed: int = 0) -> Path:
-    """Write class folders, one for each of ``CLASSES``; all the rest is as in :func:`make_shapes`.
+    """Write pictures of one object each, in a folder for each class, to ``root``; return its path.
 
-    ``train`` and ``val`` count images of all classes together, as many of each as can be.
+    ``train`` and ``val`` count the images of all classes together. Everything else is as in
+    :func:`make_shapes`.
     """
     spec = {**_checked_spec(train, val, size, seed), 'layout': 'class folders'}
     if min(train, val) < len(CLASSES):
@@ -66,9 +77,9 @@ def make_classes(root, train: int = 1000, val: int = 100, size=(64, 64), seed: i
 def _make(root, spec: dict) -> Path:
     path = Path(root)
     try:
-        target = path.resolve()  # a link stays, what it points to is replaced
+        target = path.resolve()  # of a link, replace the folder that it points to
         if not _is_complete(target, spec):
-            _refuse_what_is_not_ours(target)
+            _check_replaceable(target)
             target.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=target.parent, prefix=f'.{target.name}-') as aside:
                 _build(Path(aside) / 'new', spec)
@@ -79,6 +90,7 @@ def _make(root, spec: dict) -> Path:
 
 
 def _checked_spec(train, val, size, seed) -> dict:
+    """Return the arguments as they stand in ``dataset.json``."""
     width, height = size
     for name, count in (('train', train), ('val', val)):
         if count < 1:
@@ -94,44 +106,57 @@ def _checked_spec(train, val, size, seed) -> dict:
 
 
 def _read_spec(root: Path) -> dict | None:
-    """What the folder's marker says, or None where there is none of ours."""
+    """Return the content of ``dataset.json``, None if it does not exist or is not ours."""
     try:
         spec = json.loads((root / MARKER).read_text())
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
-    ours = isinstance(spec, dict) and spec.get('generator') == _GENERATOR['generator']
-    return spec if ours else None
+    if not isinstance(spec, dict) or spec.get('generator') != _GENERATOR['generator']:
+        return None
+    return spec
 
 
 def _is_complete(root: Path, spec: dict) -> bool:
-    """Whether the folder holds this very data set, and nobody has thinned it out since."""
+    """Return whether the folder holds this data set with all its files."""
     if _read_spec(root) != spec:
         return False
     if 'layout' in spec:
-        return all(sum(1 for _ in (root / s).glob('*/*.jpg')) == spec[s] for s in SPLITS)
+        return all(_count(root / split, '*/*.jpg') == spec[split] for split in SPLITS)
     return all(
         (root / f'annotations/instances_{split}.json').is_file()
-        and sum(1 for _ in (root / split).glob('*.jpg')) == spec[split]
-        and sum(1 for _ in (root / 'labels' / split).glob('*.png')) == spec[split]
+        and _count(root / split, '*.jpg') == spec[split]
+        and _count(root / 'labels' / split, '*.png') == spec[split]
         for split in SPLITS
     )
 
 
-def _refuse_what_is_not_ours(root: Path) -> None:
+def _count(folder: Path, pattern: str) -> int:
+    return sum(1 for _ in folder.glob(pattern))
+
+
+def _check_replaceable(root: Path) -> None:
+    """Check that nothing is lost when the folder is replaced.
+
+    Raises:
+        UserError: there is a file or a folder that is not of our data set.
+    """
     if not root.exists():
         return
     if not root.is_dir():
         raise UserError(f'{root} is a file; the data set needs a folder')
     ours = {MARKER, 'annotations', 'labels', *SPLITS} if _read_spec(root) else set()
-    if strangers := sorted({entry.name for entry in root.iterdir()} - ours):
+    if others := sorted({entry.name for entry in root.iterdir()} - ours):
         raise UserError(
-            f'{root} holds {strangers[0]!r}, which is not of this data set; '
+            f'{root} holds {others[0]!r}, which is not a part of this data set; '
             'choose an empty or a new folder'
         )
 
 
 def _build(root: Path, spec: dict) -> None:
-    (_build_classes if 'layout' in spec else _build_scenes)(root, spec)
+    if 'layout' in spec:
+        _build_classes(root, spec)
+    else:
+        _build_scenes(root, spec)
     (root / MARKER).write_text(json.dumps(spec, indent=2) + '\n')
 
 
@@ -159,7 +184,7 @@ def _build_scenes(root: Path, spec: dict) -> None:
             image = {'id': int(name), 'file_name': f'{name}.jpg', 'license': 1}
             images.append({**image, 'width': width, 'height': height})
             for entry in scene.objects:
-                # from 1: pycocotools takes annotation 0 for "not matched"
+                # Ids begin with 1, because pycocotools reads an id of 0 as "not matched".
                 ids = {'id': len(annotations) + 1, 'image_id': int(name)}
                 annotations.append({**ids, **entry})
         text = json.dumps(_coco(split, images, annotations), separators=(',', ':'))
@@ -174,7 +199,7 @@ def _scenes(split: str, spec: dict) -> Iterator[tuple[str, Scene]]:
 
 
 def _write(path: Path, suffix: str, image: np.ndarray, options: tuple[int, ...] = ()) -> None:
-    # cv2.imwrite would only return False on a full disk
+    # On a full disk cv2.imwrite only returns False; write_bytes raises.
     path.write_bytes(cv2.imencode(suffix, image, options)[1].tobytes())
 
 
@@ -192,8 +217,8 @@ def _coco(split: str, images: list[dict], annotations: list[dict]) -> dict:
 
 
 def _publish(aside: Path, root: Path, spec: dict) -> None:
-    """Move ``aside/new`` to ``root``; what was there ends in ``aside``, which goes away."""
-    if _is_complete(root, spec):  # another process was faster
+    """Move ``aside/new`` to ``root``. An old data set goes to ``aside``, which is deleted later."""
+    if _is_complete(root, spec):  # another process has written it in the meantime
         return
     if root.exists():
         os.rename(root, aside / 'old')

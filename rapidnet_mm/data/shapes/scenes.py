@@ -1,7 +1,9 @@
-"""Draw the scenes of the built-in data set, with everything that is known about them.
+"""Draw the scenes of the built-in data set, with label images, boxes and polygons.
 
-Shapes are laid one upon the other as fine masks, several times the image's resolution: the
-picture, the label image and the polygons all come from these, so they agree.
+Each shape is a fine mask with several times the resolution of the image. Picture, label image and
+polygons are all made from these masks, so they agree.
+
+The order of the calls to the random generator decides what a seed draws: keep it.
 """
 
 from dataclasses import dataclass
@@ -10,19 +12,17 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-CLASSES = ('disc', 'square', 'triangle', 'star', 'cross')
-CATEGORY_IDS = (1, 2, 4, 7, 9)  # with gaps, as COCO's have: what assumes none fails here too
-SEMANTIC_CLASSES = ('sky', 'ground', *CLASSES)  # the value in a label image is the index + 1
+from .classes import CATEGORY_IDS, CLASSES
 
-_SUPER = 4  # masks are drawn this many times finer than the image
-_MIN_PIXELS = 80  # of an object, in the image, still visible
-_MIN_VISIBLE, _MIN_CROWD_VISIBLE = 0.25, 0.6  # of an object's, of a crowd's area
+_SUPER = 4  # pixels of a mask along one pixel of the image
+_MIN_PIXELS = 80  # visible pixels that each object has at least, in the image
+_MIN_VISIBLE, _MIN_CROWD_VISIBLE = 0.25, 0.6  # visible share of the area of an object, of a crowd
 
 _HUES = 355, 220, 45, 280, 155  # degrees, one per class
 _TYPICAL = 0.85  # share of objects with the hue of their class
-_ALONE_TYPICAL = 0.95  # of those that have a picture of their own, to be learned in minutes
+_ALONE_TYPICAL = 0.95  # the same for pictures of one object, which a model learns in minutes
 
-# sky at the top, sky at the horizon, two colours of the ground; RGB
+# RGB: sky at the top, sky at the horizon, two colours of the ground
 _THEMES = np.float32(
     [
         [(62, 120, 200), (192, 216, 236), (70, 104, 48), (136, 148, 76)],  # meadow
@@ -36,7 +36,7 @@ _THEMES = np.float32(
 
 
 def _outlines() -> dict[str, np.ndarray]:
-    """Every class's outline: (points, 2), about the origin, in units of the radius."""
+    """Return the outline of each class: (points, 2), around the origin, with a radius of 1."""
 
     def ring(points: int, radii=1.0) -> np.ndarray:
         turn = np.arange(points) * (2 * np.pi / points)
@@ -58,7 +58,7 @@ _OUTLINES = _outlines()
 
 
 class Scene(NamedTuple):
-    """One picture and everything known about it."""
+    """One picture with its label image and its annotations."""
 
     image: np.ndarray  # (H, W, 3) uint8, RGB
     labels: np.ndarray  # (H, W) uint8, 0 unlabelled, 1 + index into SEMANTIC_CLASSES
@@ -67,21 +67,25 @@ class Scene(NamedTuple):
 
 @dataclass
 class _Layer:
-    """One object, or one crowd of them, between the layers behind and those in front."""
+    """One object, or one crowd. Layers lie behind each other."""
 
     category: int  # index into CLASSES
-    full: np.ndarray  # (H * _SUPER, W * _SUPER) uint8, 0 or 255; cut by the image's border only
-    visible: np.ndarray  # the same, less what lies in front
+    full: np.ndarray  # (H * _SUPER, W * _SUPER) uint8, 0 or 255: the object inside the image
+    visible: np.ndarray  # the same, without the parts that other layers hide
     centre: np.ndarray  # (x, y) in px
     radius: float  # px, of one shape
     crowd: bool = False
-    typical: float = _TYPICAL
+    typical: float = _TYPICAL  # how likely it has the hue of its class
 
 
 def draw_scene(seed, size: tuple[int, int], crowd: bool = False, empty: bool = False) -> Scene:
-    """Draw one scene of about ``size`` (width, height) px; ``seed`` as for ``default_rng``.
+    """Draw one scene.
 
-    A crowd is one cluster of tiny shapes behind the others; an empty scene has no objects.
+    Args:
+        seed: what ``numpy.random.default_rng`` takes.
+        size: width and height in px, about.
+        crowd: put a cluster of tiny shapes behind the other objects.
+        empty: draw no objects.
     """
     rng = np.random.default_rng(seed)
     width, height = (round(side * rng.uniform(0.85, 1.15)) for side in size)
@@ -104,9 +108,12 @@ def draw_scene(seed, size: tuple[int, int], crowd: bool = False, empty: bool = F
 
 
 def draw_object(seed, size: tuple[int, int], category: int) -> np.ndarray:
-    """Draw one large object of a class, about ``size`` (width, height) px: (H, W, 3) uint8, RGB.
+    """Draw a picture of one large object: (H, W, 3) uint8, RGB.
 
-    ``category`` is an index into ``CLASSES``; ``seed`` as for ``default_rng``.
+    Args:
+        seed: what ``numpy.random.default_rng`` takes.
+        size: width and height of the picture in px, about.
+        category: the class, as an index into ``CLASSES``.
     """
     rng = np.random.default_rng(seed)
     width, height = (round(side * rng.uniform(0.85, 1.15)) for side in size)
@@ -121,11 +128,11 @@ def draw_object(seed, size: tuple[int, int], category: int) -> np.ndarray:
 
 
 def _arrange(rng, width: int, height: int, crowd: bool) -> list[_Layer]:
-    """Layers from back to front, every one of them visible enough and without a hole."""
+    """Return layers from back to front. Each is visible enough and has no hole."""
     layers = [_cluster(rng, width, height)] if crowd else []
-    wanted = len(layers) + rng.integers(2, 8)
+    total = len(layers) + rng.integers(2, 8)
     for _ in range(60):
-        if len(layers) == wanted:
+        if len(layers) == total:
             break
         side = min(width, height) * 2.0 ** rng.uniform(-3, -1)
         layer = _shape(rng, width, height, side / 2)
@@ -141,13 +148,14 @@ def _arrange(rng, width: int, height: int, crowd: bool) -> list[_Layer]:
 
 
 def _is_enough(layer: _Layer, visible: np.ndarray) -> bool:
+    """Return whether a layer can be used if only ``visible`` is left of it."""
     area = cv2.countNonZero(visible)
     if area == cv2.countNonZero(layer.visible):
         return True
     share = _MIN_CROWD_VISIBLE if layer.crowd else _MIN_VISIBLE
     if area < max(_MIN_PIXELS * _SUPER**2, share * cv2.countNonZero(layer.full)):
         return False
-    # polygons know no holes: COCO's would count the object in front twice
+    # COCO's polygons cannot have holes: a hole would count for the object and for the one in it.
     _, tree = cv2.findContours(visible, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     return layer.crowd or not (tree[0, :, 3] >= 0).any()
 
@@ -164,35 +172,38 @@ def _shape(rng, width: int, height: int, radius: float, category: int | None = N
 
 
 def _cluster(rng, width: int, height: int) -> _Layer:
-    """Some 20 to 40 tiny shapes of one class, not one upon the other."""
+    """Return a crowd: some 20 to 40 tiny shapes of one class that do not overlap."""
     category = int(rng.integers(len(CLASSES)))
     short = min(width, height)
     radius = max(3.0, short * rng.uniform(0.02, 0.03))
     middle = np.array([width, height]) * rng.uniform(0.3, 0.7, 2)
     mask = np.zeros((height * _SUPER, width * _SUPER), np.uint8)
-    placed: list[np.ndarray] = []
+    centres: list[np.ndarray] = []
     for spot in middle + rng.standard_normal((200, 2)) * short * (0.15, 0.09):
-        if len(placed) < 40 and all(np.hypot(*(spot - other)) > 2 * radius for other in placed):
-            placed.append(spot)
+        if len(centres) < 40 and all(np.hypot(*(spot - other)) > 2 * radius for other in centres):
+            centres.append(spot)
             _fill(mask, category, spot, radius, rng.uniform(0, 2 * np.pi))
     return _Layer(category, mask, mask, middle, radius, crowd=True)
 
 
 def _fill(mask, category: int, centre, radius: float, angle: float, squash: float = 1.0) -> None:
+    """Draw the outline of a class into a fine mask; ``squash`` is its height for a width of 1."""
     turn = np.array([(np.cos(angle), np.sin(angle)), (-np.sin(angle), np.cos(angle))])
     points = (_OUTLINES[CLASSES[category]] * (1, squash)) @ turn * radius + centre
-    bits = 4  # of the fraction; in cv2 the pixel's centre is 0, in COCO its corner
+    bits = 4  # of the fraction in cv2's fixed-point numbers
+    # In cv2 the centre of the first pixel is 0, in COCO its corner.
     fixed = np.round((points * _SUPER - 0.5) * 2**bits).astype(np.int32)
     cv2.fillPoly(mask, [fixed], 255, shift=bits)
 
 
-# Looks: everything is float32 RGB in 0..1
+# Colours: all pictures below are float32 RGB in 0..1
 
 
 def _noise(rng, height, width, cells: float, octaves: int = 1, flat: float = 1) -> np.ndarray:
-    """Smooth noise (height, width), deviation about 1.
+    """Return smooth noise (height, width) with a standard deviation of about 1.
 
-    ``cells`` bumps along the longer side, ``flat`` times as wide as they are high.
+    There are ``cells`` bumps along the longer side, ``flat`` times as wide as they are high. Each
+    octave adds bumps of half the size and half the height.
     """
     total = np.zeros((height, width), np.float32)
     for octave in range(octaves):
@@ -205,7 +216,7 @@ def _noise(rng, height, width, cells: float, octaves: int = 1, flat: float = 1) 
 
 
 def _background(rng, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
-    """A sky over a ground: the picture (H, W, 3), and where the ground is (H, W) bool."""
+    """Return a sky over a ground (H, W, 3), and where the ground is (H, W) bool."""
     theme = rng.choice(_THEMES) / 255 * rng.uniform(0.92, 1.08, (4, 3)).astype(np.float32)
     top, low, near, far = theme
     hills = _noise(rng, 1, width, rng.uniform(2, 5), 3)[0] * height * rng.uniform(0.004, 0.02)
@@ -217,10 +228,10 @@ def _background(rng, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
     clouds = _noise(rng, height, width, 4, 4, flat=2.5)
     clouds = np.clip(clouds - rng.uniform(0, 1), 0, 1.2)[..., None] * (0.3 + 0.7 * up)
     sky += (np.minimum(low * 1.1, 1) - sky) * np.minimum(0.75 * clouds, 1)
-    # the ground's pattern in perspective: finer with the distance
-    far_away = 1 / (depth + 0.14)
-    column = (np.arange(width) / width - 0.5) * far_away * 22 + 128
-    row = far_away * 15 + rng.uniform(0, 100)
+    # The pattern of the ground in perspective: it becomes finer with the distance.
+    distance = 1 / (depth + 0.14)
+    column = (np.arange(width) / width - 0.5) * distance * 22 + 128
+    row = distance * 15 + rng.uniform(0, 100)
     pattern = _noise(rng, 256, 256, 20, 4)
     maps = column.astype(np.float32), np.broadcast_to(row, column.shape).astype(np.float32)
     pattern = cv2.remap(pattern, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
@@ -233,8 +244,8 @@ def _background(rng, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _paint(rng, canvas: np.ndarray, layer: _Layer, light: np.ndarray) -> None:
-    """Paint one layer and its shadow into the canvas; ``light`` is where shadows fall, (x, y)."""
-    reach = int(np.ceil(4 + 0.3 * layer.radius))  # of the shadow, px
+    """Paint a layer and its shadow into the canvas; ``light`` is the shadow's direction (x, y)."""
+    reach = int(np.ceil(4 + 0.3 * layer.radius))  # px between the object and the end of its shadow
     alpha = _shrink(layer.full)
     x, y, w, h = cv2.boundingRect((alpha > 0).astype(np.uint8))
     left, top = max(x - reach, 0), max(y - reach, 0)
@@ -244,7 +255,7 @@ def _paint(rng, canvas: np.ndarray, layer: _Layer, light: np.ndarray) -> None:
     shadow = cv2.warpAffine(alpha, offset, alpha.shape[::-1])
     shadow = cv2.GaussianBlur(shadow, (0, 0), 0.8 + 0.1 * layer.radius)
     patch *= 1 - 0.5 * shadow[..., None]
-    # a soft edge of light and shade gives the flat shape some body
+    # Light on one edge and shade on the other make the flat shape look solid.
     relief = cv2.GaussianBlur(alpha, (0, 0), 0.6 + 0.08 * layer.radius)
     slope = np.gradient(relief, axis=1) * light[0] + np.gradient(relief, axis=0) * light[1]
     shade = 1 + np.clip(slope * (1.2 + 0.12 * layer.radius), -0.3, 0.3)
@@ -256,7 +267,7 @@ def _paint(rng, canvas: np.ndarray, layer: _Layer, light: np.ndarray) -> None:
 
 
 def _texture(rng, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """A pattern in 0..1 at the places (u, v), in units of the object's radius."""
+    """Return a pattern in 0..1 at the places (u, v), where 1 is the radius of the object."""
     angle, pitch = rng.uniform(0, np.pi), rng.uniform(5, 11)
     u, v = u * np.cos(angle) + v * np.sin(angle), v * np.cos(angle) - u * np.sin(angle)
     kind = rng.choice(['stripes', 'checks', 'dots', 'noise', 'gradient'])
@@ -273,9 +284,9 @@ def _texture(rng, u: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 
 def _colours(rng, layer: _Layer, around: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Two colours that go together, far from what is around them.
+    """Return two colours for a layer that stand out from the colour ``around`` it.
 
-    As ripe tomatoes are mostly red, most objects of a class have about its hue.
+    Most objects of a class have about the same hue, as most ripe tomatoes are red.
     """
     hsv = rng.uniform((0, 0.6, 0.5), (360, 0.95, 1), (1, 8, 3)).astype(np.float32)
     if rng.random() < layer.typical:
@@ -289,7 +300,7 @@ def _colours(rng, layer: _Layer, around: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def _photograph(rng, canvas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The scene through a lens: the picture (H, W, 3) uint8, and the vignette (H, W) up to 1."""
+    """Return the scene as a camera takes it, (H, W, 3) uint8, and its vignette, (H, W) up to 1."""
     height, width = canvas.shape[:2]
     x, y = (np.linspace(-1, 1, side, dtype=np.float32) for side in (width, height))
     vignette = 1 - rng.uniform(0.1, 0.45) * ((x**2 + y[:, None] ** 2) / 2) ** 1.5
@@ -303,17 +314,17 @@ def _photograph(rng, canvas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _shrink(mask: np.ndarray) -> np.ndarray:
-    """How much of every pixel a fine mask covers: (H, W) float32 in 0..1."""
+    """Return how much of each pixel a fine mask covers: (H, W) float32 in 0..1."""
     height, width = (side // _SUPER for side in mask.shape)
     return cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA) / np.float32(255)
 
 
 def _region(layer: _Layer, mask: np.ndarray, in_front: list[_Layer]) -> np.ndarray:
-    """What an annotation covers: the visible object, or a crowd with the gaps in it."""
+    """Return the area of an annotation: the visible object, or a crowd with its gaps."""
     if not layer.crowd:
         return mask
     region = (_shrink(layer.full) >= 0.5).astype(np.uint8)
-    # out and not all the way back: loosely around the shapes, as people draw it
+    # Grow, then shrink a little less: a loose line around the shapes, as people draw it.
     for step, reach in ((cv2.dilate, 2.4), (cv2.erode, 1.6)):
         side = 2 * round(reach * layer.radius) + 1
         region = step(region, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
@@ -323,12 +334,15 @@ def _region(layer: _Layer, mask: np.ndarray, in_front: list[_Layer]) -> np.ndarr
 
 
 def _labels(ground, vignette, layers, masks, regions) -> np.ndarray:
-    """The label image; 0 in dark corners, inside crowds, and along every edge, on its far side."""
+    """Return the label image: 0 in dark corners, between the shapes of a crowd and along edges.
+
+    The line of zeros along an edge lies on the side of what is behind.
+    """
     labels = np.where(ground, 2, 1).astype(np.uint8)
     depth = ground.astype(np.uint8)
     labels[vignette < 0.62] = 0
     for k, (layer, mask, region) in enumerate(zip(layers, masks, regions, strict=True)):
-        labels[region] = 0  # of a crowd's region, only the shapes themselves are sure
+        labels[region] = 0  # in a crowd, only the pixels of the shapes have a clear class
         labels[mask] = 3 + layer.category
         depth[mask] = 2 + k
     labels[cv2.dilate(depth, np.ones((3, 3), np.uint8)) > depth] = 0
@@ -354,9 +368,9 @@ def _annotation(layer: _Layer, region: np.ndarray) -> dict:
 
 
 def _polygons(mask: np.ndarray) -> list[list[float]]:
-    """COCO polygons of a fine mask, in px: x, y, x, y, ...; (0, 0) is the image's corner."""
-    # a contour runs through pixel centres; of the mask grown by one to the right and downwards
-    # these are exactly the edges of the mask itself
+    """Return the COCO polygons of a fine mask in px: x, y, x, y, ...; the corner is (0, 0)."""
+    # A contour goes through the centres of pixels. Grow the mask by one pixel to the right and
+    # down: the centres are then exactly on the edges of the original mask.
     grown = cv2.copyMakeBorder(mask, 0, 1, 0, 1, cv2.BORDER_CONSTANT)
     grown = cv2.dilate(grown, np.ones((2, 2), np.uint8), anchor=(1, 1))
     contours, _ = cv2.findContours(grown, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
@@ -366,7 +380,7 @@ def _polygons(mask: np.ndarray) -> list[list[float]]:
 
 
 def _rle(mask: np.ndarray) -> dict:
-    """Uncompressed RLE, as in COCO's own files: runs of 0 and 1 in turns, column by column."""
+    """Return uncompressed RLE as in COCO's files: lengths of runs of 0 and 1, column by column."""
     flat = np.concatenate([[False], mask.ravel(order='F'), [False]])
     edges = np.flatnonzero(flat[1:] != flat[:-1])
     counts = np.diff([0, *edges, mask.size]).tolist()

@@ -1,0 +1,95 @@
+"""Time functions in turns, and describe the machine that the times hold for."""
+
+from __future__ import annotations
+
+import platform
+import re
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torchvision
+from rich.progress import track
+
+
+class Speed(NamedTuple):
+    """The times of one step in seconds, and the number of images in a step."""
+
+    seconds: list[float]
+    batch: int
+
+    @property
+    def median(self) -> float:
+        """The median time in seconds."""
+        return statistics.median(self.seconds)
+
+    @property
+    def images_per_second(self) -> float:
+        """Images a second at the median time."""
+        return self.batch / self.median
+
+    def percentile(self, percent: float) -> float:
+        """Return the time in seconds that so many percent of the steps do not exceed."""
+        return float(np.percentile(self.seconds, percent))
+
+
+def in_turns(
+    steps: Sequence[Callable[[], Any]], rounds: int, description: str = ''
+) -> list[list[float]]:
+    """Time each step ``rounds`` times, in turns, so that a busy machine slows all of them alike.
+
+    Every round begins with another step, because the caches hold what ran before. The first round
+    warms up and is not counted. With a description there is a progress bar.
+
+    Returns:
+        The seconds of each step.
+    """
+    times: list[list[float]] = [[] for _ in steps]
+    for number in track(range(rounds + 1), description, disable=not description):
+        for place in range(len(steps)):
+            index = (number + place) % len(steps)
+            wait_for_gpu()
+            start = time.perf_counter()
+            steps[index]()
+            wait_for_gpu()
+            if number > 0:
+                times[index].append(time.perf_counter() - start)
+    return times
+
+
+def bind(function: Callable, *args: Any) -> Callable[[], Any]:
+    """Return a function without arguments that calls ``function(*args)``."""
+    return lambda: function(*args)
+
+
+def wait_for_gpu() -> None:
+    """Wait until the GPU has finished, if there is one."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def environment() -> dict[str, Any]:
+    """Return what the times hold for: device, threads and versions."""
+    return dict(
+        device=torch.cuda.get_device_name() if torch.cuda.is_available() else _processor(),
+        threads=torch.get_num_threads(),
+        torch=torch.__version__,
+        torchvision=torchvision.__version__,
+        python=platform.python_version(),
+    )
+
+
+def environment_text() -> str:
+    """Return device, threads and version of torch in one line."""
+    setting = environment()
+    return f'{setting["device"]}, {setting["threads"]} threads, torch {setting["torch"]}'
+
+
+def _processor() -> str:
+    cpuinfo = Path('/proc/cpuinfo')
+    names = re.findall(r'model name\s*: (.*)', cpuinfo.read_text()) if cpuinfo.exists() else []
+    return names[0] if names else platform.machine()
