@@ -122,7 +122,8 @@ def test_a_norm_stays_where_it_or_the_layer_before_it_is_looked_at(place, kind):
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8))
     getattr(model[place], kind)(lambda *_: None)
     fused = fused_and_checked(model, folded=0)
-    assert fused.fusion.left == {'1': 'a forward hook looks at it'}
+    assert list(fused.fusion.left) == ['1']
+    assert 'hook' in fused.fusion.left['1']
 
 
 SHARED = {
@@ -137,14 +138,15 @@ SHARED = {
 def test_a_norm_stays_where_it_is_not_alone_behind_one_convolution(use):
     layers = dict(conv=nn.Conv2d(3, 3, 1), norm=nn.BatchNorm2d(3))
     fused = fused_and_checked(Block(SHARED[use], **layers), folded=0)
-    assert fused.fusion.left == {'norm': 'is not alone behind a convolution'}
+    assert list(fused.fusion.left) == ['norm']
 
 
 def test_a_block_whose_forward_is_replaced_is_left():
     model = nn.Sequential(nn.Conv2d(3, 8, 1), nn.BatchNorm2d(8))
     model.forward = lambda x: model[1](model[0](x)) + 1
     fused = to_inference(trained(model, torch.float64), inplace=True)
-    assert fused.fusion.left == {'1': 'Sequential cannot be followed'}
+    assert list(fused.fusion.left) == ['1']
+    assert 'Sequential' in fused.fusion.left['1']
 
 
 def test_arguments_with_defaults_do_not_hide_a_block():

@@ -16,34 +16,34 @@ DILATED = dict(kernel_size=3, padding=3, dilation=3)
 
 
 @pytest.fixture
-def layouts(monkeypatch):
-    """The shapes for which weights are laid out."""
-    layouts, lay_out = [], onednn._lay_out
+def packings(monkeypatch):
+    """The shapes for which weights are packed."""
+    packings, pack = [], onednn._pack_weight
 
     def record(weight, *settings):
-        layouts.append(settings[-1])
-        return lay_out(weight, *settings)
+        packings.append(settings[-1])
+        return pack(weight, *settings)
 
-    monkeypatch.setattr(onednn, '_lay_out', record)
-    return layouts
+    monkeypatch.setattr(onednn, '_pack_weight', record)
+    return packings
 
 
-def test_weights_are_laid_out_once_and_again_after_a_change(layouts):
+def test_weights_are_packed_once_and_again_after_a_change(packings):
     _, packed = pair(**DILATED)
     for _ in range(3):
         packed(IMAGE)
         packed(IMAGE[:, :, :5])
-    assert layouts == [[1, 8, 9, 7]]
+    assert packings == [[1, 8, 9, 7]]
     packed.weight.mul_(2)
     for _ in range(2):
         packed(IMAGE)
-    assert len(layouts) == 2
+    assert len(packings) == 2
     packed.load_state_dict(packed.state_dict())
     packed(IMAGE)
-    assert len(layouts) == 3
+    assert len(packings) == 3
     packed.float()
     packed(IMAGE)
-    assert len(layouts) == 4
+    assert len(packings) == 4
 
 
 LEFT_ALONE = {
@@ -80,49 +80,49 @@ def test_without_onednn_nothing_is_packed(monkeypatch):
     assert type(model[0]) is nn.Conv2d
 
 
-def test_where_onednn_is_switched_off_it_is_not_used(layouts):
+def test_where_onednn_is_switched_off_it_is_not_used(packings):
     conv, packed = pair(**DILATED)
     with torch.backends.mkldnn.flags(enabled=False):
         assert packed(IMAGE).equal(conv(IMAGE))
-    assert not layouts
+    assert not packings
     close(packed(IMAGE), conv(IMAGE))
-    assert len(layouts) == 1
+    assert len(packings) == 1
 
 
-def test_an_image_without_a_batch_is_left_to_pytorch(layouts):
+def test_an_image_without_a_batch_is_left_to_pytorch(packings):
     conv, packed = pair(**DILATED)
     assert packed(IMAGE[0]).equal(conv(IMAGE[0]))
-    assert not layouts
+    assert not packings
 
 
-def test_what_is_traced_holds_pytorchs_convolution(layouts):
+def test_what_is_traced_holds_pytorchs_convolution(packings):
     conv, packed = pair(**DILATED)
     traced = torch.jit.trace(packed, IMAGE, check_trace=False)
     assert 'mkldnn' not in str(traced.inlined_graph)
     assert '_convolution' in str(traced.inlined_graph)
-    assert not layouts
+    assert not packings
     close(traced(IMAGE), conv(IMAGE))
 
 
-def test_subclasses_and_other_devices_are_left_to_pytorch(layouts):
+def test_subclasses_and_other_devices_are_left_to_pytorch(packings):
     conv, packed = pair(**DILATED)
     image = nn.Parameter(IMAGE, requires_grad=False)
     assert packed(image).equal(conv(image))
     assert packed.to('meta')(IMAGE.to('meta')).is_meta
-    assert not layouts
+    assert not packings
 
 
 @pytest.mark.parametrize('name', ['weight', 'bias'])
-def test_parameters_that_need_gradients_get_them(name, layouts):
+def test_parameters_that_need_gradients_get_them(name, packings):
     conv, packed = pair(**DILATED)
     for layer in (conv, packed):
         getattr(layer, name).requires_grad_(True)
         layer(IMAGE).square().sum().backward()
     close(getattr(packed, name).grad, getattr(conv, name).grad)
-    assert not layouts
+    assert not packings
     with torch.no_grad():  # where none will be asked for it is as quick as ever
         close(packed(IMAGE), conv(IMAGE))
-    assert len(layouts) == 1
+    assert len(packings) == 1
 
 
 def test_weights_of_two_convolutions_do_not_mix():

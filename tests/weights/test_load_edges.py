@@ -9,15 +9,10 @@ from torch import nn
 
 from rapidnet_mm import UserError
 from rapidnet_mm.backbones import RapidNet, ReXNet, VGNet
+from rapidnet_mm.weights.content import dataset_meta, state_of
+from rapidnet_mm.weights.contract import fixed_tensors, is_fixed_value
 from rapidnet_mm.weights.initializer import Pretrained
-from rapidnet_mm.weights.load import (
-    dataset_meta,
-    fill_model,
-    fixed_tensors,
-    is_fixed_value,
-    load_pretrained,
-    weights_of,
-)
+from rapidnet_mm.weights.load import fill_model, load_pretrained, weights_for
 from rapidnet_mm.weights.names import RAPIDNET
 from tests.messages import assert_says, refusal
 from tests.training import random_statistics
@@ -37,6 +32,10 @@ def source():
     return random_statistics(RapidNet('ti'))
 
 
+def fill(model, content, source):
+    return fill_model(model, weights_for(model, content, source), source)
+
+
 def assert_same(ours, theirs):
     for key, value in theirs.state_dict().items():
         assert ours.state_dict()[key].equal(value), key
@@ -48,13 +47,13 @@ WRAPPERS = ['state_dict_ema', 'model_ema', 'state_dict', 'model', 'ema_state_dic
 @pytest.mark.parametrize(('first', 'second'), itertools.pairwise(WRAPPERS))
 def test_of_several_weights_the_first_of_the_list_counts(first, second):
     one, other = {'a': torch.ones(1)}, {'a': torch.zeros(1)}
-    assert weights_of({second: other, first: one}, 'x') == one
-    assert weights_of({second: other, first: torch.ones(1)}, 'x') == other  # which is no dict
+    assert state_of({second: other, first: one}, 'x') == one
+    assert state_of({second: other, first: torch.ones(1)}, 'x') == other  # which is no dict
 
 
 def test_a_prefix_of_parallel_training_goes_once_and_only_in_front():
     state = {'module.a': torch.ones(1), 'b.module.c': torch.zeros(1)}
-    assert weights_of({'model': state}, 'x') == {
+    assert state_of({'model': state}, 'x') == {
         'a': state['module.a'],
         'b.module.c': state['b.module.c'],
     }
@@ -62,7 +61,7 @@ def test_a_prefix_of_parallel_training_goes_once_and_only_in_front():
 
 def test_a_checkpoint_without_weights_is_named_with_what_it_holds():
     with pytest.raises(UserError) as error:
-        weights_of({f'k{k}': k for k in range(9)}, 'my.pth')
+        state_of({f'k{k}': k for k in range(9)}, 'my.pth')
     assert_says(str(error.value), 'my.pth', 'k0', 'k7', *WRAPPERS)
     assert 'k8' not in str(error.value)  # eight are enough
 
@@ -98,7 +97,7 @@ def test_a_changed_fixed_kernel_is_refused_in_backbones_and_models():
     state[key] = state[key] * 1.001
     model = nn.Module()
     model.backbone = VGNet('f_1_0mp')
-    line = refusal(fill_model, model, {f'backbone.{k}': v for k, v in state.items()}, 'my.pth')
+    line = refusal(fill, model, {f'backbone.{k}': v for k, v in state.items()}, 'my.pth')
     assert_says(line, 'my.pth', key, 'VGNet', 'f_1_0mp')
 
 
@@ -106,7 +105,7 @@ def test_a_changed_fixed_kernel_is_refused_in_backbones_and_models():
 def test_layers_that_the_backbone_of_a_model_lacks_are_refused(extra):
     detector = Detector()
     state = {**detector.state_dict(), f'backbone.{extra}': torch.zeros(3)}
-    assert_says(refusal(fill_model, detector, {'state_dict': state}, 'my.pth'), 'my.pth', extra)
+    assert_says(refusal(fill, detector, {'state_dict': state}, 'my.pth'), 'my.pth', extra)
 
 
 @pytest.mark.parametrize('prefix', ['teacher', 'teacher.', None])
