@@ -16,6 +16,7 @@ from PIL import Image
 
 from rapidnet_mm.data.checks.check_config import check_data
 from rapidnet_mm.engine.config import build_model, load_config
+from tests.warm import WarmCommands
 
 REPOSITORY = Path(__file__).parents[1]
 README = REPOSITORY / 'README.md'
@@ -44,11 +45,11 @@ NOT_RUN = {
 }
 # What makes a line short enough for a test, appended to it.
 SHORTER = {
-    r'make-shapes$': '--train 8 --val 6 --size 128 96',
-    r'make-shapes --classes$': '--train 30 --val 10',
+    r'make-shapes$': '--train 5 --val 5 --size 128 96',
+    r'make-shapes --classes$': '--train 25 --val 5',
     r'train \S+semfpn_\S+_shapes\.py$': '--cfg-options train_cfg.max_iters=4',
-    r'train \S+maskrcnn_\S+_shapes\.py .*--cfg-options': 'train_cfg.max_epochs=1',
-    r'dist_train\.sh': '--cfg-options train_cfg.max_epochs=1',
+    r'train(\.sh)? \S+maskrcnn_\S+_shapes\.py': '--cfg-options train_dataloader.dataset.indices=2',
+    r'(--work-dir work_dirs/(short|from_classifier|two_processes))': 'train_cfg.max_epochs=1',
     r'benchmark ': '--shape 64 96 --steps 2',
     r'benchmark-train': '--batch 2 --shape 64 96 --steps 1',
     r'benchmark-graph': '--batch 2 --shape 7 7 --steps 1',
@@ -93,30 +94,28 @@ CONFIGS = [
 SCRIPTS = [(name, block) for name, block in PYTHON if not block.startswith('_base_')]
 
 
-def run(line, folder):
-    """Run a line of the documentation in a folder, made shorter by what SHORTER appends."""
+def shortened(line):
+    """The line, with what SHORTER appends to it."""
     for pattern, options in SHORTER.items():
         if re.search(pattern, line):
             line += f' {options}'
     for old, new in RENAMED.items():
         line = line.replace(old, new)
-    words = shlex.split(line)
-    doors = {'rapidnet': [sys.executable, '-m', 'rapidnet_mm'], 'python': [sys.executable]}
-    shell = ['bash', words[0]] if words[0].endswith('.sh') else words[:1]
-    env = {
-        **os.environ,
-        'OMP_NUM_THREADS': '1',
-        'PYTHON': sys.executable,
-        'PYTHONPATH': os.pathsep.join([str(REPOSITORY), os.environ.get('PYTHONPATH', '')]),
-        'CXX': 'no-such-compiler',  # torch.compile would take minutes; benchmark skips it
-        'TORCHINDUCTOR_CACHE_DIR': str(folder / 'inductor'),
-    }
-    done = subprocess.run(
-        [*doors.get(words[0], shell), *words[1:]],
-        cwd=folder, env=env, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 0, f'{line}\n{done.stdout[-2000:]}{done.stderr[-3000:]}'
-    return done.stdout
+    return line
+
+
+def run(line, warm):
+    """Run a line of the documentation, shortened, in the project's folder."""
+    words = shlex.split(shortened(line))
+    if words[0] == 'rapidnet':
+        status, output = warm(words[1:])
+    else:
+        done = subprocess.run(
+            ['bash', *words], cwd=warm.folder, env={**os.environ, 'PYTHON': sys.executable},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300,
+        )  # fmt: skip
+        status, output = done.returncode, done.stdout
+    assert status == 0, f'{line}\n{output[-4000:]}'
 
 
 @pytest.fixture(scope='module')
@@ -125,16 +124,24 @@ def project(tmp_path_factory):
     folder = tmp_path_factory.mktemp('checkout')
     for name in ('configs', 'tools'):
         (folder / name).symlink_to(REPOSITORY / name)
-    for line in FIRST:
-        run(line, folder)
-    return folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('OMP_NUM_THREADS', '1')
+        paths = [str(REPOSITORY), os.environ.get('PYTHONPATH', '')]
+        patch.setenv('PYTHONPATH', os.pathsep.join(paths))
+        # torch.compile would take minutes; benchmark skips it where there is no compiler.
+        patch.setenv('CXX', 'no-such-compiler')
+        patch.setenv('TORCHINDUCTOR_CACHE_DIR', str(folder / 'inductor'))
+        warm = WarmCommands(folder)
+        for line in FIRST:
+            run(line, warm)
+        yield warm
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('line', [line for line in RUN if line not in FIRST])
 def test_every_command_that_can_run_here_runs(line, project):
-    if '--metrics metrics.json' in line and not (project / 'metrics.json').exists():
-        (project / 'metrics.json').write_text('{"coco/bbox_mAP": 0.1}')
+    if '--metrics' in line:
+        (project.folder / 'metrics.json').write_text('{"coco/bbox_mAP": 0.1}')
     run(line, project)
 
 
@@ -157,17 +164,17 @@ def test_every_way_to_shorten_a_line_is_needed(pattern):
 def test_every_python_block_runs(page, block, project, monkeypatch, capsys):
     for old, new in RENAMED.items():
         block = block.replace(old, new)
-    monkeypatch.chdir(project)
-    short = project / 'short.py'
-    short.write_text(
+    monkeypatch.chdir(project.folder)
+    quick = Path('quick.py')
+    quick.write_text(
         "_base_ = ['configs/maskrcnn_rapidnet_ti_shapes.py']\n"
         'train_cfg = dict(max_epochs=1, val_interval=1)\n'
+        'train_dataloader = dict(dataset=dict(indices=2))\n'
     )
-    monkeypatch.setattr(sys, 'argv', ['train.py', str(short)])
+    monkeypatch.setattr(sys, 'argv', ['train.py', 'quick.py'])
     exec(compile(block, page, 'exec'), {'__name__': '__main__'})
     assert 'print' not in block or capsys.readouterr().out.strip()
-    if 'build_runner' in block:
-        assert (project / 'work_dirs/short/epoch_1.pth').is_file()
+    assert 'build_runner' not in block or Path('work_dirs/quick/epoch_1.pth').is_file()
 
 
 def make_image(path, pixels):

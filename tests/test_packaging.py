@@ -87,7 +87,7 @@ def files(folder):
 def test_another_project_inherits_our_configs_by_package_name(editable, checkout, tmp_path):
     run(BUILD.format(editable=editable), checkout)
     site = checkout if editable else checkout / 'site'
-    config, _, line = BLOCKS
+    config, _, line = BLOCKS[:3]
     (tmp_path / 'fruit.py').write_text(config)
     (tmp_path / 'line.py').write_text(line)
     output = run(f'EDITABLE = {editable}\n{USE}', tmp_path, PYTHONPATH=str(site)).split()

@@ -2,8 +2,9 @@
 
 Read in this order: ``complexity.py`` counts the parameters and FLOPs of a model that ``network.py``
 runs. ``papers.py`` has the published counts as data, and ``compare.py`` compares ours with them.
-``speed/`` times predictions and trainings. ``zoo.py`` makes the model zoo from metafiles, and
-``zoo_picture.py`` its picture.
+``speed/`` times predictions and trainings. ``summary.py`` says what a training does, before it
+starts and at its end. ``zoo.py`` makes the model zoo from metafiles, and ``zoo_picture.py`` its
+picture.
 
 FLOPs are multiply-adds everywhere here.
 

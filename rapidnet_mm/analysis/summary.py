@@ -18,7 +18,7 @@ from torch import nn
 
 from ..engine.amp import BFloat16OptimWrapper
 from ..engine.console import DETAILS, wrapped
-from ..engine.device import counted, device_name
+from ..engine.device import counted, default_device, device_name
 from ..engine.runner import unwrapped
 from .complexity import default_shape, measure
 
@@ -66,7 +66,7 @@ def start_text(runner: Runner) -> str:
         'batch': _batch(runner),
         'optimizer': _optimizer(runner),
         'precision': _precision(runner),
-        'device': device_name(),
+        'device': _device(),
         'weights': _weights(runner),
         'results': _short(runner.work_dir),
         'log': _short(str(runner.logger.log_file)),
@@ -115,7 +115,7 @@ def best_checkpoint(runner: Runner) -> str | None:
 
 def flops_of(model: nn.Module, shape: tuple[int, int]) -> int:
     """Return the multiply-adds of a model for one image; the model stays as it is."""
-    return measure(copy.deepcopy(model).to('meta'), shape).total.macs
+    return measure(copy.deepcopy(model).to('meta'), shape).total.flops
 
 
 def _model(runner: Runner) -> str:
@@ -217,6 +217,12 @@ def _precision(runner: Runner) -> str:
         dtype = getattr(wrapper, 'cast_dtype', None) or torch.float16
         return f'{str(dtype).removeprefix("torch.")} where autocast allows it, else float32'
     return str(next(runner.model.parameters()).dtype).removeprefix('torch.')
+
+
+def _device() -> str:
+    device = default_device()
+    threads = f', {counted(torch.get_num_threads(), "thread")}' if device == 'cpu' else ''
+    return f'{device}: {device_name()}{threads}'
 
 
 def _weights(runner: Runner) -> str:

@@ -1,9 +1,11 @@
-"""What every backbone of this package does alike: taps, freezing, recomputation, weights."""
+"""What all backbones of this package share: outputs, freezing, recomputation, initial weights."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import inspect
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -15,35 +17,73 @@ from ..weights.load import load_pretrained
 from .layers import DeformableConv, freeze, is_training_on, recomputed
 
 STRIDES = (4, 8, 16, 32, 32)  # the fifth stage, where a family has it, is a last 1x1 convolution
-# Where no weights are given.
+# How weights are drawn where init_cfg does not say it.
 DEFAULT_INIT = dict(
     type='Kaiming', layer=['Conv2d', 'DeformConv2d'], mode='fan_in', nonlinearity='relu'
 )
 
 
+class FeatureInfo(NamedTuple):
+    """One output of a backbone: what a neck, a tap or an export has to know about it."""
+
+    channels: int
+    stride: int  # pixels of the image per pixel of the map
+    module: str  # name of the module that returns the map, as in ``named_modules()``
+
+
+class FeatureMaps:
+    """Mixin: channels and strides of the outputs, read from ``feature_info``."""
+
+    feature_info: tuple[FeatureInfo, ...]  # one per output
+
+    @property
+    def out_channels(self) -> tuple[int, ...]:
+        """Channels of the outputs."""
+        return tuple(info.channels for info in self.feature_info)
+
+    @property
+    def out_strides(self) -> tuple[int, ...]:
+        """Strides of the outputs."""
+        return tuple(info.stride for info in self.feature_info)
+
+
 class PublishedWeights(WeightsContract):
-    """Mixin: an ``init_cfg`` of type Pretrained is read safely, recognised and taken in whole."""
+    """Mixin: a ``Pretrained`` entry of ``init_cfg`` loads a published or own file, and all of it.
 
-    def init_weights(self) -> None:
-        """Initialise as ``init_cfg`` says; a ``Pretrained`` entry is read safely and in full.
+    MMEngine reads ``init_cfg`` when it draws weights. So assigning to it sets aside the entries of
+    type ``Pretrained``: they are in ``pretrained``, and ``init_cfg`` keeps the rest.
+    """
 
-        Raises:
-            UserError: the file is missing, is no checkpoint, or does not fill this backbone.
-        """
-        given = self.init_cfg
-        configs = given if isinstance(given, list) else [given]
+    @property
+    def init_cfg(self) -> list[dict]:
+        """How the weights are drawn, before a file is loaded; Kaiming normal by default."""
+        return self._drawn
+
+    @init_cfg.setter
+    def init_cfg(self, given: dict | list[dict] | None) -> None:
+        configs = given if isinstance(given, list) else [given or dict(DEFAULT_INIT)]
         if not all(isinstance(cfg, dict) and 'type' in cfg for cfg in configs):
             raise UserError(
-                f"init_cfg={given!r} needs a type, such as dict(type='Pretrained', checkpoint=FILE)"
+                f'{type(self).__name__}: init_cfg={given!r} needs a type, such as '
+                "dict(type='Pretrained', checkpoint=FILE)"
             )
-        pretrained = [cfg for cfg in configs if cfg['type'] == 'Pretrained']
-        self.init_cfg = [cfg for cfg in configs if cfg not in pretrained] or [DEFAULT_INIT]
+        self.pretrained = [cfg for cfg in configs if cfg['type'] == 'Pretrained']
+        drawn = [cfg for cfg in configs if cfg['type'] != 'Pretrained']
+        self._drawn = drawn or [dict(DEFAULT_INIT)]
+
+    def init_weights(self) -> None:
+        """Draw the weights, then load the files that ``init_cfg`` names.
+
+        Raises:
+            UserError: a file is missing, is no checkpoint, or does not fill this backbone.
+        """
+        is_first_call = not self.is_init
         super().init_weights()
-        for module in self.modules():
-            if isinstance(module, DeformableConv):
-                module.start_at_zero()
-        self.init_cfg = given
-        for cfg in pretrained:
+        if is_first_call:
+            for module in self.modules():
+                if isinstance(module, DeformableConv):
+                    module.start_at_zero()
+        for cfg in self.pretrained:
             path = str(cfg.get('checkpoint'))
             if '://' not in path and not Path(path).expanduser().exists():
                 raise UserError(
@@ -55,10 +95,10 @@ class PublishedWeights(WeightsContract):
 
 
 class Freezing:
-    """Mixin: ``train()`` leaves what is frozen, and with ``norm_eval`` all BatchNorm, as it is."""
+    """Mixin: ``train()`` keeps frozen parts, and with ``norm_eval`` all BatchNorm, in eval mode."""
 
     def train(self, mode: bool = True) -> Freezing:
-        """Set the mode, where nothing is frozen; returns self."""
+        """Set the training mode of everything that is not frozen; returns self."""
         super().train(mode)
         if mode:
             for module in self._frozen():
@@ -70,15 +110,117 @@ class Freezing:
         return self
 
     def _frozen(self) -> list[nn.Module]:
-        """What ``frozen_stages`` names."""
+        """The modules that ``frozen_stages`` names."""
         raise NotImplementedError
 
 
-def check_stages(name: str, out_indices: Sequence[int], last_index: int, frozen: int) -> None:
-    """Whether stages can be returned and frozen, in a backbone with ``last_index + 1`` of them.
+class Backbone(PublishedWeights, Freezing, FeatureMaps, BaseModule):
+    """Base of the families: ``stem``, then ``stages`` at strides 4, 8, 16 and 32.
+
+    A family gives the first three arguments by position. Everybody else gives the others by name,
+    to any family.
+
+    Args:
+        stem: the layers before the first stage.
+        stages: four Sequentials of blocks; the first block of a stage may change the stride. A
+            fifth, at stride 32, is the last 1x1 convolution of families that have one.
+        channels: widths of the stages.
+        out_indices: the stages to return, ascending: 0, 1, 2, 3 have strides 4, 8, 16, 32.
+        frozen_stages: -1 freezes nothing, 0 the stem, ``k`` the stem and the first ``k`` stages.
+            Frozen layers get no gradients, and their BatchNorm uses its running statistics.
+        norm_eval: all BatchNorm layers use their running statistics, in training too.
+        with_cp: compute activations again in the backward pass instead of storing them: less
+            memory, more time, the same result.
+        init_cfg: how weights start, as everywhere in MMEngine; by default Kaiming normal.
+            ``dict(type='Pretrained', checkpoint=FILE)`` loads published files and our own.
+
+    Shape: ``(N, 3, H, W) ->`` a tuple of ``(N, C, ceil(H / stride), ceil(W / stride))``.
 
     Raises:
-        UserError: they cannot.
+        UserError: a stage that does not exist, or ``init_cfg`` has an entry without a type.
+    """
+
+    last_index = 3  # the highest of out_indices; a family with a last 1x1 convolution has 4
+
+    def __init__(
+        self,
+        stem: nn.Module,
+        stages: Sequence[nn.Sequential],
+        channels: Sequence[int],
+        /,
+        *,
+        out_indices: Sequence[int] = (0, 1, 2, 3),
+        frozen_stages: int = -1,
+        norm_eval: bool = False,
+        with_cp: bool = False,
+        init_cfg: dict | list[dict] | None = None,
+    ):
+        super().__init__(init_cfg=init_cfg)
+        self.stem = stem
+        self.stages = nn.ModuleList(stages)
+        indices = tuple(out_indices)
+        check_stages(type(self).__name__, indices, self.last_index, frozen_stages)
+        self.out_indices = indices
+        # forward() calls the blocks of a stage, never the stage: the last block returns the map.
+        self.feature_info = tuple(
+            FeatureInfo(channels[i], STRIDES[i], f'stages.{i}.{len(stages[i]) - 1}')
+            for i in indices
+        )
+        self.frozen_stages = frozen_stages
+        self.norm_eval = norm_eval
+        self.with_cp = with_cp
+        self.train()  # freezes now, before an optimizer or DistributedDataParallel looks
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Return one map per entry of ``out_indices`` for images ``(N, 3, H, W)`` of any size."""
+        recompute = self.with_cp and is_training_on(self)
+        x = self.stem(x)
+        maps = []
+        for index, stage in enumerate(self.stages[: self.out_indices[-1] + 1]):
+            for block in stage:
+                x = recomputed(block, x) if recompute else block(x)
+            if index in self.out_indices:
+                maps.append(x)
+        return tuple(maps)
+
+    def _frozen(self) -> list[nn.Module]:
+        return [] if self.frozen_stages < 0 else [self.stem, *self.stages[: self.frozen_stages]]
+
+
+def check_common(backbone: Backbone, arguments: Mapping[str, Any]) -> None:
+    """Check the names of the arguments that a family hands on to :class:`Backbone`.
+
+    A family calls it first: the message names the class that was written, not the base.
+
+    Raises:
+        UserError: a name that neither the family nor the base has.
+    """
+    names = _argument_names(type(backbone))
+    for name in arguments:
+        if name not in names:
+            raise UserError(
+                f'{type(backbone).__name__} got an unexpected keyword argument {name!r}; '
+                f'it has {", ".join(names)}'
+            )
+
+
+def _argument_names(cls: type) -> list[str]:
+    names: list[str] = []
+    for base in cls.__mro__:
+        if '__init__' not in vars(base):
+            continue
+        parameters = list(inspect.signature(base.__init__).parameters.values())[1:]  # not self
+        names += [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break  # nothing is handed on to the next base
+    return list(dict.fromkeys(names))
+
+
+def check_stages(name: str, out_indices: Sequence[int], last_index: int, frozen: int) -> None:
+    """Check ``out_indices`` and ``frozen_stages`` of a backbone with ``last_index + 1`` stages.
+
+    Raises:
+        UserError: a stage that the backbone does not have.
     """
     stages = range(last_index + 1)
     if not out_indices or list(out_indices) != sorted(set(out_indices) & set(stages)):
@@ -94,85 +236,20 @@ def check_stages(name: str, out_indices: Sequence[int], last_index: int, frozen:
 
 
 def check_arch(name: str, arch: str, archs: Collection[str]) -> None:
-    """Whether a family has a variant of that name.
+    """Check the name of a variant.
 
     Raises:
-        UserError: it has not.
+        UserError: the family has no variant of that name.
     """
     if arch not in archs:
         raise UserError(f'{name} has no arch {arch!r}; choose one of {list(archs)}')
 
 
-def check_drop_path_rate(name: str, rate: float) -> None:
-    """Whether stochastic depth can have that rate.
+def check_rate(name: str, argument: str, rate: float) -> None:
+    """Check the rate of stochastic depth or of dropout.
 
     Raises:
-        UserError: it cannot.
+        UserError: it is not in [0, 1).
     """
-    if not 0 <= rate < 1:
-        raise UserError(f'{name}: drop_path_rate={rate} must be in [0, 1)')
-
-
-class Backbone(PublishedWeights, Freezing, BaseModule):
-    """Base of all backbones: ``stem``, then ``stages`` at strides 4, 8, 16 and 32.
-
-    Args:
-        stem: what comes before the first stage.
-        stages: four Sequentials of blocks; the first block of a stage may change the stride. A
-            fifth, at stride 32, is the last 1x1 convolution of families that have one.
-        channels: widths of the stages.
-        out_indices: stages to return, ascending, 0..3 (strides 4, 8, 16, 32).
-        frozen_stages: -1 freezes nothing, 0 the stem, ``k`` the stem and the first ``k`` stages:
-            no gradients, and BatchNorm in evaluation mode.
-        norm_eval: keep all BatchNorm layers in evaluation mode while training.
-        with_cp: recompute blocks in the backward pass: less memory, more time, same result.
-        init_cfg: MMEngine's initialisation config. ``dict(type='Pretrained', checkpoint=FILE)``
-            takes our own and the published files as they are.
-
-    Raises:
-        UserError: an index or a stage number that does not exist.
-    """
-
-    last_index = 3  # the highest of out_indices; a family with a last 1x1 convolution has 4
-
-    def __init__(
-        self,
-        stem: nn.Module,
-        stages: Sequence[nn.Sequential],
-        channels: Sequence[int],
-        out_indices: Sequence[int] = (0, 1, 2, 3),
-        frozen_stages: int = -1,
-        norm_eval: bool = False,
-        with_cp: bool = False,
-        init_cfg: dict | list[dict] | None = None,
-    ):
-        super().__init__(init_cfg=init_cfg or DEFAULT_INIT)
-        self.stem = stem
-        self.stages = nn.ModuleList(stages)
-        indices = tuple(out_indices)
-        check_stages(type(self).__name__, indices, self.last_index, frozen_stages)
-        self.out_indices = indices
-        self.out_channels = tuple(channels[i] for i in indices)
-        self.out_strides = tuple(STRIDES[i] for i in indices)
-        self.frozen_stages = frozen_stages
-        self.norm_eval = norm_eval
-        self.with_cp = with_cp
-        self.train()  # freezes now, before an optimizer or DistributedDataParallel looks
-
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Map an image batch ``(N, 3, H, W)`` to one map per entry of ``out_indices``.
-
-        A map at stride ``s`` has shape ``(N, C, ceil(H / s), ceil(W / s))``.
-        """
-        recompute = self.with_cp and is_training_on(self)
-        x = self.stem(x)
-        maps = []
-        for index, stage in enumerate(self.stages[: self.out_indices[-1] + 1]):
-            for block in stage:
-                x = recomputed(block, x) if recompute else block(x)
-            if index in self.out_indices:
-                maps.append(x)
-        return tuple(maps)
-
-    def _frozen(self) -> list[nn.Module]:
-        return [] if self.frozen_stages < 0 else [self.stem, *self.stages[: self.frozen_stages]]
+    if not isinstance(rate, int | float) or not 0 <= rate < 1:
+        raise UserError(f'{name}: {argument}={rate!r} must be in [0, 1)')

@@ -1,4 +1,4 @@
-"""What RapidNet and MobileViG share: local blocks, feed-forward, static graph convolution."""
+"""Blocks of RapidNet and MobileViG: local, feed-forward, static graph convolution."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from torch.nn import functional as F
 from .layers import ConvNormAct, DropPath
 
 EXPANSION = 4
-GRAPH_STEP = 2  # a position is linked with every second one of its row and of its column
+GRAPH_STEP = 2  # the graph links a position with every second one of its row and its column
 
 
 def stem(channels: int, norm_cfg: dict) -> nn.Sequential:
-    """Two 3x3 convolutions: from the image to stride 4."""
+    """Return the two 3x3 convolutions from the image to stride 4."""
     return nn.Sequential(
         ConvNormAct(3, channels // 2, 3, stride=2, norm_cfg=norm_cfg, act=nn.GELU),
         ConvNormAct(channels // 2, channels, 3, stride=2, norm_cfg=norm_cfg, act=nn.GELU),
@@ -21,15 +21,15 @@ def stem(channels: int, norm_cfg: dict) -> nn.Sequential:
 
 
 def downsample(in_channels: int, out_channels: int, norm_cfg: dict) -> ConvNormAct:
-    """What begins every stage but the first: 3x3, stride 2."""
+    """Return the 3x3 convolution of stride 2 at the beginning of every stage but the first."""
     return ConvNormAct(in_channels, out_channels, 3, stride=2, norm_cfg=norm_cfg)
 
 
 class Residual(nn.Module):
     """``x + drop_path(scale * branch(x))`` with a learned scale per channel.
 
-    The scale is None where the block has none, and in the inference form: there the branch's last
-    convolution has it.
+    ``scale`` is None where the block has none. It is None in the inference form, too: there the
+    branch's last convolution contains it.
 
     Shape: ``(N, C, H, W) -> (N, C, H, W)``.
     """
@@ -67,10 +67,10 @@ class InvertedResidual(nn.Sequential):
 
 
 class FeedForward(nn.Sequential):
-    """1x1 to four times the width and back.
+    """1x1 to four times the width, 1x1 back.
 
-    With a ``kernel_size`` a depthwise convolution without bias comes first: 7 makes it RapidNet's
-    large-kernel feed-forward network (Fig. 3d).
+    With a ``kernel_size``, a depthwise convolution without bias comes first. With 7 it is the
+    large-kernel feed-forward network of RapidNet (Fig. 3d).
     """
 
     def __init__(self, channels: int, norm_cfg: dict, kernel_size: int | None = None):
@@ -85,12 +85,13 @@ class FeedForward(nn.Sequential):
 
 
 def max_relative(x: Tensor, step: int = GRAPH_STEP) -> Tensor:
-    """The largest difference to the positions that a static graph links with each (SVGA).
+    """Return the largest difference of each position to those that the graph links with it (SVGA).
 
-    Linked are the positions that cyclic shifts by ``step``, ``2 * step``, ... less than the height
-    bring there along the column, and likewise along the row. A position counts as linked with
-    itself, so that nothing is below 0. The largest difference is the one to the smallest value,
-    so that not every shift has to be looked at.
+    The graph is static. It links a position with those that are ``step``, ``2 * step``, ... away in
+    its column and in its row, cyclically, and with itself. So no difference is below 0.
+
+    The largest difference is the value minus the smallest linked value. So only the smallest value
+    is computed, not every difference.
 
     Shape: ``(N, C, H, W) -> (N, C, H, W)``.
     """
@@ -100,41 +101,48 @@ def max_relative(x: Tensor, step: int = GRAPH_STEP) -> Tensor:
 
 
 def by_doubling(x: Tensor, step: int) -> Tensor:
-    """``max_relative`` by minima over 1, 2, 4, ... shifts in turn: the fastest forward pass."""
+    """Compute ``max_relative`` by minima over 1, 2, 4, ... shifts: the fastest forward pass."""
     return x - torch.minimum(_smallest(x, 2, step), _smallest(x, 3, step))
 
 
 def by_pooling(x: Tensor, step: int) -> Tensor:
-    """``max_relative`` by dilated max pooling, whose backward pass follows one index per value."""
-    x = x.contiguous(memory_format=torch.channels_last)  # the layout that the CPU pools fast
+    """Compute ``max_relative`` by dilated max pooling, for training on the CPU.
+
+    The backward pass of pooling reads one index per value, so it is faster than that of minima.
+    """
+    x = x.contiguous(memory_format=torch.channels_last)  # the CPU pools faster in this layout
     return x + torch.maximum(_pooled(-x, 2, step), _pooled(-x, 3, step))
 
 
 def _smallest(x: Tensor, dim: int, step: int) -> Tensor:
-    """Minimum over the cyclic shifts; windows may overlap, so that any number of them is exact."""
-    reach, seen = _reach(x, dim, step), 1
-    while seen < reach:
-        more = min(seen, reach - seen)
+    """Return the minimum over all cyclic shifts along ``dim``.
+
+    Every round doubles the number of shifts in the minimum. In the last round some shifts count
+    twice, which does not change a minimum.
+    """
+    total, seen = _shifts(x, dim, step), 1
+    while seen < total:
+        more = min(seen, total - seen)
         x = torch.minimum(x, x.roll(more * step, dim))
         seen += more
     return x
 
 
 def _pooled(x: Tensor, dim: int, step: int) -> Tensor:
-    """Maximum over the cyclic shifts."""
-    reach = _reach(x, dim, step)
-    before = (reach - 1) * step
+    """Return the maximum over all cyclic shifts along ``dim``."""
+    total = _shifts(x, dim, step)
+    before = (total - 1) * step
     x = torch.cat([x.narrow(dim, x.shape[dim] - before, before), x], dim)
-    return F.max_pool2d(x, (reach, 1) if dim == 2 else (1, reach), stride=1, dilation=step)
+    return F.max_pool2d(x, (total, 1) if dim == 2 else (1, total), stride=1, dilation=step)
 
 
-def _reach(x: Tensor, dim: int, step: int) -> int:
-    """How many shifts there are, that by 0 included."""
+def _shifts(x: Tensor, dim: int, step: int) -> int:
+    """Return the number of shifts along ``dim``; the shift by 0 counts."""
     return -(-x.shape[dim] // step)
 
 
 class MaxRelativeConv(nn.Module):
-    """Static graph convolution: the map and its largest differences, mixed by a 1x1.
+    """Static graph convolution: a 1x1 on the map and its largest differences.
 
     Shape: ``(N, C, H, W) -> (N, 2 * C, H, W)``.
     """
@@ -148,7 +156,7 @@ class MaxRelativeConv(nn.Module):
 
 
 class GraphMixer(nn.Sequential):
-    """1x1, static graph convolution, 1x1 back from twice the width (MobileViG's SVGA)."""
+    """MobileViG's mixer (SVGA): 1x1, static graph convolution to twice the width, 1x1 back."""
 
     def __init__(self, channels: int, norm_cfg: dict):
         super().__init__()

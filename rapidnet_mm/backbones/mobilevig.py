@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mmengine.registry import MODELS
 from torch import nn
 
-from .base import Backbone, check_arch, check_drop_path_rate
+from .base import Backbone, check_arch, check_common, check_rate
 from .blocks import FeedForward, GraphMixer, InvertedResidual, Residual, downsample, stem
 from .layers import DEFAULT_NORM
 
@@ -18,7 +17,7 @@ class Arch(NamedTuple):
 
     local_depths: tuple[int, int, int]  # inverted residual blocks, at strides 4, 8, 16
     graph_depth: int  # graph blocks, at stride 32
-    channels: tuple[int, int, int, int]
+    channels: tuple[int, int, int, int]  # width per stage
     head_channels: int  # width of the classifier's hidden layer
 
 
@@ -39,23 +38,25 @@ class GraphBlock(nn.Sequential):
 
 @MODELS.register_module()
 class MobileViG(Backbone):
-    """MobileViG (CVPR workshops 2023), four feature maps at strides 4, 8, 16 and 32.
+    """MobileViG (CVPR workshops 2023): feature maps at strides 4, 8, 16 and 32.
+
+    Example:
+        >>> model = MobileViG('ti')
+        >>> [tuple(m.shape) for m in model(torch.rand(1, 3, 64, 96))]
+        [(1, 42, 16, 24), (1, 84, 8, 12), (1, 168, 4, 6), (1, 256, 2, 3)]
 
     Args:
         arch: 'ti' or 's'.
-        drop_path_rate: stochastic depth of the last graph block. It grows linearly over all blocks,
-            and is that of the graph blocks only: the local ones have none.
-        layer_scale_init: what the learned scale of every local block starts with; graph blocks
-            have none.
-        out_indices: see :class:`Backbone`, as all that follow.
-        frozen_stages: stages without gradients and with fixed statistics.
+        drop_path_rate: stochastic depth of the last graph block. The rate grows linearly over all
+            blocks, but only graph blocks use it: local blocks have none.
+        layer_scale_init: initial value of the learned scale of every local block; graph blocks
+            have no scale.
         norm_cfg: normalisation layers, ``dict(type='BN' | 'SyncBN' | 'GN', ...)``.
-        norm_eval: normalise with the running statistics while training.
-        with_cp: recompute blocks in the backward pass.
-        init_cfg: initialisation; the default is Kaiming normal.
+        **common: arguments of all families: ``out_indices``, ``frozen_stages``, ``norm_eval``,
+            ``with_cp``, ``init_cfg``; see :class:`Backbone`.
 
     Raises:
-        UserError: an unknown ``arch``, or an argument out of its range.
+        UserError: an unknown ``arch``, an argument out of its range, or one that does not exist.
     """
 
     variants = {f'arch={arch!r}': dict(arch=arch) for arch in ARCHS}
@@ -65,25 +66,18 @@ class MobileViG(Backbone):
         arch: str = 'ti',
         drop_path_rate: float = 0.1,
         layer_scale_init: float = 1e-5,
-        out_indices: Sequence[int] = (0, 1, 2, 3),
-        frozen_stages: int = -1,
         norm_cfg: dict = DEFAULT_NORM,
-        norm_eval: bool = False,
-        with_cp: bool = False,
-        init_cfg: dict | list[dict] | None = None,
+        **common: Any,
     ):
+        check_common(self, common)
         check_arch('MobileViG', arch, sorted(ARCHS))
-        check_drop_path_rate('MobileViG', drop_path_rate)
+        check_rate('MobileViG', 'drop_path_rate', drop_path_rate)
         table = ARCHS[arch]
         super().__init__(
-            stem=stem(table.channels[0], norm_cfg),
-            stages=_stages(table, drop_path_rate, layer_scale_init, norm_cfg),
-            channels=table.channels,
-            out_indices=out_indices,
-            frozen_stages=frozen_stages,
-            norm_eval=norm_eval,
-            with_cp=with_cp,
-            init_cfg=init_cfg,
+            stem(table.channels[0], norm_cfg),
+            _stages(table, drop_path_rate, layer_scale_init, norm_cfg),
+            table.channels,
+            **common,
         )
         self.arch = arch
 
@@ -93,10 +87,10 @@ def _stages(arch: Arch, rate: float, scale: float, norm_cfg: dict) -> list[nn.Se
         [InvertedResidual(channels, 0.0, scale, norm_cfg) for _ in range(depth)]
         for channels, depth in zip(arch.channels[:3], arch.local_depths, strict=True)
     ]
-    local = sum(arch.local_depths)
-    last = local + arch.graph_depth - 1
+    first = sum(arch.local_depths)  # index of the first graph block among all blocks
+    last = first + arch.graph_depth - 1
     graph = [
-        GraphBlock(arch.channels[3], rate * i / last, norm_cfg) for i in range(local, last + 1)
+        GraphBlock(arch.channels[3], rate * i / last, norm_cfg) for i in range(first, last + 1)
     ]
     stages.append(graph)
     for index in range(1, 4):

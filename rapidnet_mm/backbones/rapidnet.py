@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from ..errors import UserError
-from .base import Backbone, check_arch, check_drop_path_rate
+from .base import Backbone, check_arch, check_common, check_rate
 from .blocks import FeedForward, GraphMixer, InvertedResidual, Residual, downsample, stem
 from .layers import DEFAULT_NORM, ConvNormAct, DeformableConv
 
@@ -33,15 +33,15 @@ LARGE_KERNEL = 7
 
 
 class Branch(NamedTuple):
-    """One view of the map in a dilated block's mixer."""
+    """One of the convolutions whose outputs a dilated block adds up."""
 
     kernel_size: int = 3
     dilation: int = 1
-    deformable: bool = False  # samples where it learns to, starting from its dilated kernel
+    deformable: bool = False  # learns where to sample; starts as the plain kernel
 
 
-# What a dilated block mixes with (supplement, Tables 4 to 6); the first is the published model. Of
-# SLDC the paper does not say which of the two dilations is left.
+# The mixers of dilated blocks (supplement, Tables 4 to 6). The first is the published model. The
+# paper does not say which of the two dilations SLDC keeps.
 MIXERS = {
     'mldc': (Branch(dilation=2), Branch(dilation=3)),
     'sldc': (Branch(dilation=2),),
@@ -49,65 +49,21 @@ MIXERS = {
     'pointwise': (Branch(kernel_size=1),),
     'svga': (),  # MobileViG's static graph instead of convolutions
 }
-MLDC_EXAMPLE = '(dict(kernel_size=3, dilation=2), dict(kernel_size=3, dilation=3))'
 
 
 class Mixing(NamedTuple):
-    """How dilated blocks are made: the published ones, or an ablation."""
+    """How the dilated blocks are built: as published, or as an ablation."""
 
-    branches: tuple[Branch, ...]  # none: static graph
+    branches: tuple[Branch, ...]  # empty for the static graph
     use_cpe: bool
     large_kernel_ffn: bool
-
-
-def checked_mixing(
-    mixer: str, branches: Sequence[dict] | None, use_cpe: bool, large_kernel_ffn: bool
-) -> Mixing:
-    """The arguments of an ablation, if they go together.
-
-    Raises:
-        UserError: they do not.
-    """
-    if mixer not in MIXERS:
-        raise UserError(f'RapidNet has no mixer {mixer!r}; choose one of {", ".join(MIXERS)}')
-    _check_bool('use_cpe', use_cpe)
-    _check_bool('large_kernel_ffn', large_kernel_ffn)
-    if branches is None:
-        return Mixing(MIXERS[mixer], use_cpe, large_kernel_ffn)
-    if mixer not in ('mldc', 'sldc'):
-        raise UserError(f"RapidNet: mixer='{mixer}' takes no branches; 'mldc' and 'sldc' do")
-    if not isinstance(branches, list | tuple):
-        raise UserError(f'RapidNet: branches={branches!r} must be such as {MLDC_EXAMPLE}')
-    if len(branches) < 2 if mixer == 'mldc' else len(branches) != 1:
-        wanted = 'two branches or more' if mixer == 'mldc' else 'one branch'
-        raise UserError(f"RapidNet: mixer='{mixer}' has {wanted}, not {len(branches)}")
-    return Mixing(tuple(map(_checked_branch, branches)), use_cpe, large_kernel_ffn)
-
-
-def _checked_branch(given: Mapping) -> Branch:
-    if not isinstance(given, Mapping) or not given.keys() <= set(Branch._fields):
-        fields = ', '.join(Branch._fields)
-        raise UserError(f'RapidNet: a branch is a dict of {fields}, not {given!r}')
-    branch = Branch(**given)
-    sizes = branch.kernel_size, branch.dilation
-    if any(type(size) is not int or size < 1 for size in sizes) or sizes[0] % 2 == 0:
-        raise UserError(
-            f'RapidNet: kernel_size={sizes[0]!r}, dilation={sizes[1]!r} of a branch must be an odd '
-            'number and a number of at least 1'
-        )
-    _check_bool('deformable', branch.deformable)
-    return branch
-
-
-def _check_bool(name: str, value: object) -> None:
-    if type(value) is not bool:
-        raise UserError(f'RapidNet: {name}={value!r} must be True or False')
 
 
 class PositionalEncoding(nn.Module):
     """Conditional positional encoding, ``x + depthwise 7x7(x)``.
 
-    In the inference form it is ``folded``: the kernel has the identity in it.
+    In the inference form it is ``folded``: the kernel contains the identity, and ``x`` is not
+    added.
 
     Shape: ``(N, C, H, W) -> (N, C, H, W)``.
     """
@@ -124,7 +80,9 @@ class PositionalEncoding(nn.Module):
 
 
 class MultiLevelDilatedConv(nn.Module):
-    """MLDC: the sum of views of one map, as published 3x3 at dilations 2 and 3 (Fig. 3f).
+    """MLDC: branches of different dilation on the same map, added up (Fig. 3f).
+
+    The published branches are 3x3 convolutions with dilations 2 and 3.
 
     Shape: ``(N, C, H, W) -> (N, C, H, W)``.
     """
@@ -133,27 +91,17 @@ class MultiLevelDilatedConv(nn.Module):
         super().__init__()
         self.encoding = PositionalEncoding(channels) if use_cpe else nn.Identity()
         self.fc1 = ConvNormAct(channels, channels, norm_cfg=norm_cfg)
-        self.branches = nn.ModuleList(_view(channels, branch, norm_cfg) for branch in branches)
+        self.branches = nn.ModuleList(_branch(channels, branch, norm_cfg) for branch in branches)
         self.fc2 = ConvNormAct(channels, channels, norm_cfg=norm_cfg)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.fc1(self.encoding(x))
         first, *others = (branch(x) for branch in self.branches)
-        return self.fc2(sum(others, first))  # not from 0, which is one addition more
-
-
-def _view(channels: int, branch: Branch, norm_cfg: dict) -> ConvNormAct:
-    kernel_size, dilation, deformable = branch
-    view = ConvNormAct(
-        channels, channels, kernel_size, dilation=dilation, norm_cfg=norm_cfg, act=nn.GELU
-    )
-    if deformable:
-        view.conv = DeformableConv(channels, channels, kernel_size, dilation)
-    return view
+        return self.fc2(sum(others, first))  # a sum that starts with 0 adds once more
 
 
 class EncodedGraph(nn.Sequential):
-    """MobileViG's mixer in the place of MLDC, behind the positional encoding if there is one."""
+    """MobileViG's mixer in the place of MLDC, after the positional encoding if there is one."""
 
     def __init__(self, channels: int, use_cpe: bool, norm_cfg: dict):
         super().__init__()
@@ -178,54 +126,41 @@ class DilatedBlock(nn.Sequential):
         self.ffn = Residual(ffn, channels, drop_path, scale)
 
 
-def published_drop_rates(arch: Arch, nominal: float) -> list[list[float]]:
-    """Stochastic depth per stage and block, as the published code effectively sets it.
-
-    ``nominal`` is meant to be reached linearly over all blocks, but the index advances on dilated
-    blocks only, so that the last rate is ``nominal * (dilated - 1) / (all - 1)``.
-    """
-    count = sum(arch.local_depths) + sum(arch.dilated_depths)
-    rates, index = [], 0
-    for local, dilated in zip(arch.local_depths, arch.dilated_depths, strict=True):
-        indices = [index] * local + list(range(index, index + dilated))
-        rates.append([nominal * i / (count - 1) for i in indices])
-        index += dilated
-    return rates
-
-
 @MODELS.register_module()
 class RapidNet(Backbone):
-    """RapidNet (WACV 2025), four feature maps at strides 4, 8, 16 and 32.
+    """RapidNet (WACV 2025): feature maps at strides 4, 8, 16 and 32.
 
-    BatchNorm is trained by default. That is how the published detectors and segmenters were
-    really trained: their code means to freeze it, but looks for BatchNorm2d after the conversion
-    to SyncBN. ``norm_eval=True`` and ``frozen_stages`` freeze it where that is wanted.
+    BatchNorm is trained by default, as in the published detectors and segmenters. Their code means
+    to freeze it, but it looks for BatchNorm2d after the conversion to SyncBN and finds none. Here
+    ``norm_eval=True`` and ``frozen_stages`` freeze it.
+
+    Example:
+        >>> model = RapidNet('ti')
+        >>> [tuple(m.shape) for m in model(torch.rand(1, 3, 64, 96))]
+        [(1, 32, 16, 24), (1, 64, 8, 12), (1, 112, 4, 6), (1, 224, 2, 3)]
 
     Args:
         arch: 'ti', 's', 'm' or 'b'.
-        mixer: what the dilated blocks mix with: 'mldc' (two dilated branches, as published),
-            'sldc' (one), 'conv3x3', 'pointwise' (1x1), all between two 1x1 convolutions, or 'svga',
-            MobileViG's static graph. The others are ablations of the supplement (Tables 4 to 6).
-        branches: other branches of 'mldc' (two or more) or 'sldc' (one): dicts of ``kernel_size``
+        mixer: the mixer of the dilated blocks. Between two 1x1 convolutions: 'mldc' (two dilated
+            branches, as published), 'sldc' (one), 'conv3x3' or 'pointwise' (1x1). Or 'svga', which
+            is MobileViG's static graph. All but 'mldc' are ablations (supplement, Tables 4 to 6).
+        branches: other branches for 'mldc' (two or more) or 'sldc' (one): dicts of ``kernel_size``
             (3), ``dilation`` (1) and ``deformable`` (False).
         use_cpe: conditional positional encoding before the mixer.
         large_kernel_ffn: a depthwise 7x7 at the beginning of the feed-forward network.
-        drop_path_rate: nominal stochastic depth. As published, the rate that a block gets grows
-            with the number of *dilated* blocks before it, so with the default of 0.1 the effective
-            rates stay under 0.022.
-        layer_scale_init: what the learned scale of every residual branch starts with. The
-            published value nearly switches the branches off at first, which suits 300 epochs; a
-            short training from scratch wants 0.1 to 1.
-        out_indices: see :class:`Backbone`, as all that follow.
-        frozen_stages: stages without gradients and with fixed statistics.
+        drop_path_rate: nominal rate of stochastic depth. As published, the rate of a block grows
+            with the number of *dilated* blocks before it. With the default of 0.1 all rates stay
+            below 0.022.
+        layer_scale_init: initial value of the learned scale of every residual branch. The published
+            value nearly switches the branches off at first, which suits 300 epochs. A short
+            training from scratch needs 0.1 to 1.
         norm_cfg: normalisation layers, ``dict(type='BN' | 'SyncBN' | 'GN', ...)``.
-        norm_eval: normalise with the running statistics while training.
-        with_cp: recompute blocks in the backward pass.
-        init_cfg: initialisation; the default is Kaiming normal, as published.
+        **common: arguments of all families: ``out_indices``, ``frozen_stages``, ``norm_eval``,
+            ``with_cp``, ``init_cfg``; see :class:`Backbone`.
 
     Raises:
-        UserError: an unknown ``arch`` or ``mixer``, branches that it does not have, or an argument
-            out of its range.
+        UserError: an unknown ``arch`` or ``mixer``, branches that do not go with it, an argument
+            out of its range, or one that does not exist.
     """
 
     variants = {f'arch={arch!r}': dict(arch=arch) for arch in ARCHS}
@@ -239,29 +174,20 @@ class RapidNet(Backbone):
         large_kernel_ffn: bool = True,
         drop_path_rate: float = 0.1,
         layer_scale_init: float = 1e-5,
-        out_indices: Sequence[int] = (0, 1, 2, 3),
-        frozen_stages: int = -1,
         norm_cfg: dict = DEFAULT_NORM,
-        norm_eval: bool = False,
-        with_cp: bool = False,
-        init_cfg: dict | list[dict] | None = None,
+        **common: Any,
     ):
+        check_common(self, common)
         check_arch('RapidNet', arch, sorted(ARCHS))
-        check_drop_path_rate('RapidNet', drop_path_rate)
-        table = ARCHS[arch]
+        check_rate('RapidNet', 'drop_path_rate', drop_path_rate)
         mixing = checked_mixing(mixer, branches, use_cpe, large_kernel_ffn)
+        table = ARCHS[arch]
         rates = published_drop_rates(table, drop_path_rate)
         super().__init__(
-            stem=stem(table.channels[0], norm_cfg),
-            stages=[
-                _stage(table, i, mixing, rates[i], layer_scale_init, norm_cfg) for i in range(4)
-            ],
-            channels=table.channels,
-            out_indices=out_indices,
-            frozen_stages=frozen_stages,
-            norm_eval=norm_eval,
-            with_cp=with_cp,
-            init_cfg=init_cfg,
+            stem(table.channels[0], norm_cfg),
+            [_stage(table, i, mixing, rates[i], layer_scale_init, norm_cfg) for i in range(4)],
+            table.channels,
+            **common,
         )
         self.arch = arch
 
@@ -284,3 +210,75 @@ def _stage(
         else:
             blocks.append(DilatedBlock(channels, mixing, rate, scale, norm_cfg))
     return nn.Sequential(*blocks)
+
+
+def _branch(channels: int, branch: Branch, norm_cfg: dict) -> ConvNormAct:
+    kernel_size, dilation, deformable = branch
+    layer = ConvNormAct(
+        channels, channels, kernel_size, dilation=dilation, norm_cfg=norm_cfg, act=nn.GELU
+    )
+    if deformable:
+        layer.conv = DeformableConv(channels, channels, kernel_size, dilation)
+    return layer
+
+
+def published_drop_rates(arch: Arch, nominal: float) -> list[list[float]]:
+    """Return the rate of stochastic depth per stage and block, as the published code sets it.
+
+    The rate should grow linearly over all blocks up to ``nominal``. But the published code counts
+    dilated blocks only, so the last rate is ``nominal * (dilated - 1) / (all - 1)``.
+    """
+    count = sum(arch.local_depths) + sum(arch.dilated_depths)
+    rates, index = [], 0
+    for local, dilated in zip(arch.local_depths, arch.dilated_depths, strict=True):
+        indices = [index] * local + list(range(index, index + dilated))
+        rates.append([nominal * i / (count - 1) for i in indices])
+        index += dilated
+    return rates
+
+
+def checked_mixing(
+    mixer: str, branches: Sequence[dict] | None, use_cpe: bool, large_kernel_ffn: bool
+) -> Mixing:
+    """Return the description of an ablation, if its arguments go together.
+
+    Raises:
+        UserError: they do not go together.
+    """
+    if mixer not in MIXERS:
+        raise UserError(f'RapidNet has no mixer {mixer!r}; choose one of {", ".join(MIXERS)}')
+    _check_bool('use_cpe', use_cpe)
+    _check_bool('large_kernel_ffn', large_kernel_ffn)
+    if branches is None:
+        return Mixing(MIXERS[mixer], use_cpe, large_kernel_ffn)
+    if mixer not in ('mldc', 'sldc'):
+        raise UserError(f"RapidNet: mixer='{mixer}' takes no branches; 'mldc' and 'sldc' do")
+    if not isinstance(branches, list | tuple):
+        example = '(dict(kernel_size=3, dilation=2), dict(kernel_size=3, dilation=3))'
+        raise UserError(f'RapidNet: branches={branches!r} must be such as {example}')
+    count = len(branches)
+    if mixer == 'sldc' and count != 1:
+        raise UserError(f"RapidNet: mixer='sldc' has one branch, not {count}")
+    if mixer == 'mldc' and count < 2:
+        raise UserError(f"RapidNet: mixer='mldc' has two branches or more, not {count}")
+    return Mixing(tuple(map(_checked_branch, branches)), use_cpe, large_kernel_ffn)
+
+
+def _checked_branch(given: Mapping) -> Branch:
+    if not isinstance(given, Mapping) or not given.keys() <= set(Branch._fields):
+        fields = ', '.join(Branch._fields)
+        raise UserError(f'RapidNet: a branch is a dict of {fields}, not {given!r}')
+    branch = Branch(**given)
+    kernel_size, dilation, deformable = branch
+    if any(type(n) is not int or n < 1 for n in (kernel_size, dilation)) or kernel_size % 2 == 0:
+        raise UserError(
+            f'RapidNet: kernel_size={kernel_size!r}, dilation={dilation!r} of a branch must be an '
+            'odd number and a number of at least 1'
+        )
+    _check_bool('deformable', deformable)
+    return branch
+
+
+def _check_bool(name: str, value: object) -> None:
+    if type(value) is not bool:
+        raise UserError(f'RapidNet: {name}={value!r} must be True or False')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -12,7 +13,7 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
 
 from ..errors import UserError
-from .base import Backbone, check_drop_path_rate
+from .base import Backbone, check_common, check_rate
 from .layers import DEFAULT_NORM, ConvNormAct, DropPath, activation, build_norm, by_eight
 
 # The widths of the paper's tables.
@@ -27,7 +28,8 @@ BLOCK_STRIDES = tuple(
     for depth, stride in zip(DEPTHS, GROUP_STRIDES, strict=True)
     for block in range(depth)
 )
-# The first block, at stride 2, belongs to the stem; a stage ends where the stride changes.
+# Blocks per stage. The first block, at stride 2, belongs to the stem. A stage begins with the block
+# that changes the stride.
 STAGES = (range(1, 3), range(3, 5), range(5, 11), range(11, 16))
 EXPANSION = 6  # of all blocks but the first
 FIRST_SE = 3  # blocks from the third group on have squeeze-and-excitation
@@ -42,7 +44,7 @@ PLAIN_STAGES = (range(1, 3), range(3, 5), range(5, 11), range(11, 13))
 
 
 def rexnet_widths(width_mult: float) -> tuple[int, list[int], int]:
-    """Channels of the stem, of the 16 blocks and of the last convolution (Section 4.2).
+    """Return the channels of the stem, of the 16 blocks and of the last convolution (Section 4.2).
 
     Below a width of 1 the stem and the first block keep 32 and 16 channels.
     """
@@ -52,7 +54,7 @@ def rexnet_widths(width_mult: float) -> tuple[int, list[int], int]:
 
 
 def rexnet_lite_widths(width_mult: float) -> tuple[int, list[int], int]:
-    """Channels of the stem, of the 16 blocks and of the last convolution, divisible by 8."""
+    """Return the same channels for ReXNet-lite, where stem and blocks are divisible by 8."""
     first = 1 / width_mult if width_mult < 1 else 1
     blocks = [by_eight(round((16 * first + i * 164 / 15) * width_mult)) for i in range(16)]
     last = int(1280 * max(width_mult, 1))
@@ -62,9 +64,9 @@ def rexnet_lite_widths(width_mult: float) -> tuple[int, list[int], int]:
 class SqueezeExcite(nn.Module):
     """Channel attention with BatchNorm on the pooled vector.
 
-    With one image in the batch there is one value per channel, and no variance to normalise by:
-    then the running statistics are used, and kept. SyncBatchNorm over several processes has
-    enough values, and does as always.
+    One image gives one value per channel, which has no variance. So with one image in the batch
+    BatchNorm uses its running statistics and does not change them. SyncBatchNorm over several
+    processes sees several images and works as usual.
 
     Shape: ``(N, C, H, W) -> (N, C, H, W)``.
     """
@@ -94,8 +96,8 @@ class SqueezeExcite(nn.Module):
 class LinearBottleneck(nn.Module):
     """Inverted bottleneck whose input is added to its first output channels (Fig. A1).
 
-    ``expand`` (1x1, not in the first block), ``depthwise`` (3x3), ``se`` if any, ReLU6,
-    ``project`` (1x1).
+    The layers are ``expand`` (1x1, not in the first block), ``depthwise`` (3x3), ``se`` (not in the
+    first blocks), ReLU6 and ``project`` (1x1).
 
     Shape: ``(N, C_in, H, W) -> (N, C_out, ceil(H / stride), ceil(W / stride))``.
     """
@@ -130,14 +132,14 @@ class LinearBottleneck(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.act(self.se(self.depthwise(self.expand(x))))
         y = self.project(y)
-        if not self.shortcut:  # nor stochastic depth: nothing of the image would be left
+        if not self.shortcut:  # and no stochastic depth: without a shortcut nothing would remain
             return y
         y = self.drop_path(y)
         return torch.cat([y[:, : self.shortcut] + x, y[:, self.shortcut :]], 1)
 
 
 class _ReXNet(Backbone):
-    """What ReXNet and ReXNet-lite share: 16 bottlenecks of given widths, and taps."""
+    """ReXNet and ReXNet-lite: 16 bottlenecks of the given widths, and a last convolution."""
 
     last_index = 4
 
@@ -145,13 +147,16 @@ class _ReXNet(Backbone):
         self,
         widths: tuple[int, list[int], int],
         use_se: bool,
-        drop_path_rate: float,
         act_cfg: dict,
-        norm_cfg: dict,
-        out_indices: Sequence[int],
-        **common: object,
+        /,
+        *,
+        drop_path_rate: float = 0.0,
+        norm_cfg: dict = DEFAULT_NORM,
+        out_indices: Sequence[int] = (0, 1, 2, 3),
+        **common: Any,
     ):
-        check_drop_path_rate(type(self).__name__, drop_path_rate)
+        check_common(self, common)
+        check_rate(type(self).__name__, 'drop_path_rate', drop_path_rate)
         stem, channels, last = widths
         act = activation(act_cfg)
         blocks = [
@@ -170,7 +175,7 @@ class _ReXNet(Backbone):
         conv = ConvNormAct(3, stem, 3, stride=2, bias=False, norm_cfg=norm_cfg, act=act)
         stages = [nn.Sequential(*(blocks[i] for i in indices)) for indices in STAGES]
         maps = [channels[indices[-1]] for indices in STAGES]
-        if self.last_index in tuple(out_indices):  # what is not asked for is not built
+        if self.last_index in tuple(out_indices):  # otherwise it would get no gradients
             stages.append(
                 nn.Sequential(ConvNormAct(maps[-1], last, bias=False, norm_cfg=norm_cfg, act=act))
             )
@@ -180,169 +185,120 @@ class _ReXNet(Backbone):
         )
 
 
-def _checked_width(name: str, width_mult: float) -> float:
-    number = isinstance(width_mult, int | float) and not isinstance(width_mult, bool)
-    if not number or not MIN_WIDTH <= width_mult <= MAX_WIDTH:
-        raise UserError(
-            f'{name}: width_mult={width_mult!r} must be a number from {MIN_WIDTH} to '
-            f'{MAX_WIDTH}, such as 1.0'
-        )
-    return width_mult
-
-
 @MODELS.register_module()
 class ReXNet(_ReXNet):
-    """ReXNet (CVPR 2021), feature maps at strides 4, 8, 16 and 32, and the last convolution.
+    """ReXNet (CVPR 2021): feature maps at strides 4, 8, 16 and 32, and the last convolution.
 
-    The blocks' squeeze-and-excitation normalises the pooled vector, of one value per image and
-    channel. At one image per GPU, without SyncBN over several GPUs, that layer uses its running
-    statistics and leaves them as they are; everything else trains as always.
+    Squeeze-and-excitation normalises the pooled vector, which has one value per image and channel.
+    With one image per GPU and no SyncBN, that BatchNorm uses its running statistics and does not
+    change them. All other layers train as usual.
+
+    Example:
+        >>> model = ReXNet(width_mult=1.0, out_indices=(0, 1, 2, 3, 4))
+        >>> [tuple(m.shape) for m in model(torch.rand(2, 3, 64, 96))]
+        [(2, 38, 16, 24), (2, 61, 8, 12), (2, 128, 4, 6), (2, 185, 2, 3), (2, 1280, 2, 3)]
 
     Args:
-        width_mult: multiplies all widths; the paper has 0.9 to 3.0.
+        width_mult: factor on all widths; the paper has 0.9 to 3.0.
         act_cfg: activation after the stem, the expansions and the last convolution (Table A2):
             ``dict(type='SiLU' | 'ReLU6' | 'LeakyReLU' | 'Softplus' | 'ELU' | ...)``.
-        drop_path_rate: stochastic depth of the last block, growing linearly from 0.
-        out_indices: 0..3 are the last blocks at strides 4, 8, 16, 32, and 4 is the last 1x1
-            convolution, at stride 32, which is only built when it is asked for.
-        frozen_stages: stages without gradients and with fixed statistics.
+        drop_path_rate: stochastic depth of the last block; the rate grows linearly from 0 (the
+            default).
         norm_cfg: normalisation layers, ``dict(type='BN' | 'SyncBN', ...)``.
-        norm_eval: normalise with the running statistics while training.
-        with_cp: recompute blocks in the backward pass.
-        init_cfg: initialisation, Kaiming normal by default; or ``Pretrained`` and a file.
+        out_indices: 0..3 are the last blocks at strides 4, 8, 16, 32. 4 is the last 1x1
+            convolution, at stride 32; it is built only if it is in ``out_indices``.
+        **common: arguments of all families: ``frozen_stages``, ``norm_eval``, ``with_cp``,
+            ``init_cfg``; see :class:`Backbone`.
 
     Raises:
-        UserError: an argument out of its range, or an activation that does not exist.
+        UserError: an argument out of its range, one that does not exist, or an unknown activation.
     """
 
     variants = {f'width_mult={w}': dict(width_mult=w) for w in WIDTHS}
 
-    def __init__(
-        self,
-        width_mult: float = 1.0,
-        act_cfg: dict = SILU,
-        drop_path_rate: float = 0.0,
-        out_indices: Sequence[int] = (0, 1, 2, 3),
-        frozen_stages: int = -1,
-        norm_cfg: dict = DEFAULT_NORM,
-        norm_eval: bool = False,
-        with_cp: bool = False,
-        init_cfg: dict | list[dict] | None = None,
-    ):
-        super().__init__(
-            rexnet_widths(_checked_width('ReXNet', width_mult)),
-            use_se=True,
-            drop_path_rate=drop_path_rate,
-            act_cfg=act_cfg,
-            norm_cfg=norm_cfg,
-            out_indices=out_indices,
-            frozen_stages=frozen_stages,
-            norm_eval=norm_eval,
-            with_cp=with_cp,
-            init_cfg=init_cfg,
-        )
+    def __init__(self, width_mult: float = 1.0, act_cfg: dict = SILU, **common: Any):
+        widths = rexnet_widths(_checked_width('ReXNet', width_mult))
+        super().__init__(widths, True, act_cfg, **common)  # with squeeze-and-excitation
 
 
 @MODELS.register_module()
 class ReXNetLite(_ReXNet):
-    """ReXNet-lite: ReXNet without squeeze-and-excitation, ReLU6 everywhere, widths by eight.
+    """ReXNet-lite: ReXNet without squeeze-and-excitation, with ReLU6 and widths divisible by 8.
+
+    Example:
+        >>> model = ReXNetLite(width_mult=1.0)
+        >>> [tuple(m.shape) for m in model(torch.rand(1, 3, 64, 96))]
+        [(1, 40, 16, 24), (1, 64, 8, 12), (1, 128, 4, 6), (1, 184, 2, 3)]
 
     Args:
-        width_mult: multiplies the widths; published are 1.0, 1.3, 1.5 and 2.0.
+        width_mult: factor on the widths; published are 1.0, 1.3, 1.5 and 2.0.
         act_cfg: activation after the stem, the expansions and the last convolution.
-        drop_path_rate: see :class:`ReXNet`, as all that follow.
-        out_indices: maps to return.
-        frozen_stages: stages without gradients and with fixed statistics.
-        norm_cfg: normalisation layers.
-        norm_eval: normalise with the running statistics while training.
-        with_cp: recompute blocks in the backward pass.
-        init_cfg: initialisation.
+        **common: all other arguments of :class:`ReXNet`.
 
     Raises:
-        UserError: an argument out of its range, or an activation that does not exist.
+        UserError: an argument out of its range, one that does not exist, or an unknown activation.
     """
 
     variants = {f'width_mult={w}': dict(width_mult=w) for w in LITE_WIDTHS}
 
-    def __init__(
-        self,
-        width_mult: float = 1.0,
-        act_cfg: dict = RELU6,
-        drop_path_rate: float = 0.0,
-        out_indices: Sequence[int] = (0, 1, 2, 3),
-        frozen_stages: int = -1,
-        norm_cfg: dict = DEFAULT_NORM,
-        norm_eval: bool = False,
-        with_cp: bool = False,
-        init_cfg: dict | list[dict] | None = None,
-    ):
-        super().__init__(
-            rexnet_lite_widths(_checked_width('ReXNetLite', width_mult)),
-            use_se=False,
-            drop_path_rate=drop_path_rate,
-            act_cfg=act_cfg,
-            norm_cfg=norm_cfg,
-            out_indices=out_indices,
-            frozen_stages=frozen_stages,
-            norm_eval=norm_eval,
-            with_cp=with_cp,
-            init_cfg=init_cfg,
-        )
+    def __init__(self, width_mult: float = 1.0, act_cfg: dict = RELU6, **common: Any):
+        widths = rexnet_lite_widths(_checked_width('ReXNetLite', width_mult))
+        super().__init__(widths, False, act_cfg, **common)  # no squeeze-and-excitation
 
 
 @MODELS.register_module()
 class ReXNetPlain(Backbone):
     """ReXNet (plain): MobileNetV1 with linearly growing widths, no shortcut, no attention.
 
+    Example:
+        >>> model = ReXNetPlain()
+        >>> [tuple(m.shape) for m in model(torch.rand(1, 3, 64, 96))]
+        [(1, 192, 16, 24), (1, 288, 8, 12), (1, 576, 4, 6), (1, 1024, 2, 3)]
+
     Args:
         act_cfg: activation after the pointwise convolutions.
-        out_indices: maps to return, 0..3 (strides 4, 8, 16, 32).
-        frozen_stages: stages without gradients and with fixed statistics.
-        norm_cfg: normalisation layers.
-        norm_eval: normalise with the running statistics while training.
-        with_cp: recompute blocks in the backward pass.
-        init_cfg: initialisation.
+        norm_cfg: normalisation layers, ``dict(type='BN' | 'SyncBN' | 'GN', ...)``.
+        **common: arguments of all families: ``out_indices``, ``frozen_stages``, ``norm_eval``,
+            ``with_cp``, ``init_cfg``; see :class:`Backbone`.
 
     Raises:
-        UserError: an argument out of its range, or an activation that does not exist.
+        UserError: an argument out of its range, one that does not exist, or an unknown activation.
     """
 
-    def __init__(
-        self,
-        act_cfg: dict = SILU,
-        out_indices: Sequence[int] = (0, 1, 2, 3),
-        frozen_stages: int = -1,
-        norm_cfg: dict = DEFAULT_NORM,
-        norm_eval: bool = False,
-        with_cp: bool = False,
-        init_cfg: dict | list[dict] | None = None,
-    ):
+    def __init__(self, act_cfg: dict = SILU, norm_cfg: dict = DEFAULT_NORM, **common: Any):
+        check_common(self, common)
         act = activation(act_cfg)
         stem = ConvNormAct(3, 32, 3, stride=2, bias=False, norm_cfg=norm_cfg, act=nn.ReLU)
-        ins = (32, *PLAIN_WIDTHS[:-1])
+        inputs = (32, *PLAIN_WIDTHS[:-1])
         blocks = [
             _separable(*sizes, act, norm_cfg)
-            for sizes in zip(ins, PLAIN_WIDTHS, PLAIN_STRIDES, strict=True)
+            for sizes in zip(inputs, PLAIN_WIDTHS, PLAIN_STRIDES, strict=True)
         ]
         super().__init__(
-            stem=nn.Sequential(stem, blocks[0]),
-            stages=[nn.Sequential(*(blocks[i] for i in indices)) for indices in PLAIN_STAGES],
-            channels=[PLAIN_WIDTHS[indices[-1]] for indices in PLAIN_STAGES],
-            out_indices=out_indices,
-            frozen_stages=frozen_stages,
-            norm_eval=norm_eval,
-            with_cp=with_cp,
-            init_cfg=init_cfg,
+            nn.Sequential(stem, blocks[0]),
+            [nn.Sequential(*(blocks[i] for i in indices)) for indices in PLAIN_STAGES],
+            [PLAIN_WIDTHS[indices[-1]] for indices in PLAIN_STAGES],
+            **common,
         )
 
 
 def _separable(
     in_channels: int, out_channels: int, stride: int, act: Callable, norm_cfg: dict
 ) -> nn.Sequential:
-    """Depthwise 3x3 with ReLU, then 1x1 with the chosen activation."""
+    """Return depthwise 3x3 with ReLU, then 1x1 with the chosen activation."""
     block = nn.Sequential()
     block.depthwise = ConvNormAct(
         in_channels, in_channels, 3, stride, 1, in_channels, False, norm_cfg, nn.ReLU
     )
     block.pointwise = ConvNormAct(in_channels, out_channels, bias=False, norm_cfg=norm_cfg, act=act)
     return block
+
+
+def _checked_width(name: str, width_mult: float) -> float:
+    is_number = isinstance(width_mult, int | float) and not isinstance(width_mult, bool)
+    if not is_number or not MIN_WIDTH <= width_mult <= MAX_WIDTH:
+        raise UserError(
+            f'{name}: width_mult={width_mult!r} must be a number from {MIN_WIDTH} to '
+            f'{MAX_WIDTH}, such as 1.0'
+        )
+    return width_mult

@@ -14,27 +14,34 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from ..weights.contract import WeightsContract
+from .base import FeatureInfo, FeatureMaps
 
-PROBE = 64  # pixels; a multiple of every stride
+PROBE = 64  # side of the image that shows the strides, in pixels; a multiple of every stride
 
 
 @MODELS.register_module()
-class TappedBackbone(WeightsContract, BaseModule):
-    """Any backbone, returning the outputs of named modules instead of its own.
+class TappedBackbone(FeatureMaps, WeightsContract, BaseModule):
+    """Any backbone, but it returns the outputs of the modules that ``taps`` names.
 
-    SSDLite reads the expansion *inside* a block, which no backbone returns. Forward hooks collect
-    what the modules give during the backbone's ordinary forward pass, so it is the same network:
+    SSDLite reads a map from *inside* a block, and no backbone returns that. Here forward hooks keep
+    the outputs of the tapped modules while the backbone runs as usual. So the network is the same:
     freezing, recomputation, export and compilation work as without taps.
 
+    Example:
+        >>> rexnet = dict(type='ReXNet', width_mult=1.0)
+        >>> model = TappedBackbone(rexnet, taps=('stages.3.0.expand', 'stages.3.4'))
+        >>> [tuple(m.shape) for m in model(torch.rand(1, 3, 64, 96))]
+        [(1, 768, 4, 6), (1, 185, 2, 3)]
+
     Args:
-        backbone: config of the backbone, its ``init_cfg`` too; it has to run as far as the last
-            tap.
+        backbone: config of the backbone, with its ``init_cfg``. Its ``out_indices`` must reach the
+            last tap.
         taps: names of its modules, as in ``named_modules()``, in the order of the outputs.
 
     Shape: ``(N, 3, H, W) ->`` a tuple of ``(N, C, H / stride, W / stride)``, one per tap.
 
     Raises:
-        UserError: no taps, or there is no module of that name.
+        UserError: there are no taps, or there is no module of that name.
     """
 
     inner_prefix = 'backbone.'
@@ -57,7 +64,7 @@ class TappedBackbone(WeightsContract, BaseModule):
             modules[tap].register_forward_hook(partial(self._keep, tap))
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Run the backbone and return what the tapped modules gave."""
+        """Run the backbone and return the outputs of the tapped modules."""
         self._maps = {}
         try:
             self.backbone(x)
@@ -77,22 +84,17 @@ class TappedBackbone(WeightsContract, BaseModule):
         return self.backbone
 
     def _keep(self, tap: str, module: nn.Module, args: tuple, output: Tensor) -> None:  # noqa: ARG002
-        # None while blocks are recomputed in the backward pass: the maps are taken already.
+        # None while blocks are computed again in the backward pass: the maps are returned already.
         if self._maps is not None:
             self._maps[tap] = output
 
     @cached_property
-    def _shapes(self) -> list[torch.Size]:
-        probe = copy.deepcopy(self).to('meta', torch.float32).eval()
+    def feature_info(self) -> tuple[FeatureInfo, ...]:
+        """Channels, stride and module of every output."""
+        probe = copy.deepcopy(self).to('meta', torch.float32).eval()  # shapes without arithmetic
         with torch.no_grad():
-            return [m.shape for m in probe(torch.empty(1, 3, PROBE, PROBE, device='meta'))]
-
-    @property
-    def out_channels(self) -> tuple[int, ...]:
-        """Channels of the maps."""
-        return tuple(shape[1] for shape in self._shapes)
-
-    @property
-    def out_strides(self) -> tuple[int, ...]:
-        """Strides of the maps."""
-        return tuple(PROBE // shape[2] for shape in self._shapes)
+            maps = probe(torch.empty(1, 3, PROBE, PROBE, device='meta'))
+        return tuple(
+            FeatureInfo(m.shape[1], PROBE // m.shape[2], tap)
+            for m, tap in zip(maps, self.taps, strict=True)
+        )

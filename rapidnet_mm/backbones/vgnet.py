@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..weights.contract import FixedTensors, is_fixed_value
-from .base import Backbone, check_arch
+from .base import Backbone, check_arch, check_common
 from .layers import DEFAULT_NORM, build_norm, by_eight
 
 Kernel = tuple[tuple[float, float, float], ...]  # the rows of a 3x3 kernel
@@ -22,7 +22,7 @@ class Size(NamedTuple):
 
     stem: int  # channels at stride 2
     channels: tuple[int, ...]  # width per stage, at strides 4, 8, 16, 32
-    depths: tuple[int, ...]  # blocks per stage, the downsampling one included
+    depths: tuple[int, ...]  # blocks per stage; the downsampling block counts
 
 
 SIZES = {
@@ -54,7 +54,7 @@ DIAGONALS = (
 
 
 class Kind(NamedTuple):
-    """Which depthwise kernels are fixed: cycles over the channels, None where they are learned."""
+    """The fixed depthwise kernels, repeated over the channels; None where kernels are learned."""
 
     downsampling: tuple[Kernel, ...] | None
     others: tuple[Kernel, ...] | None = None
@@ -84,19 +84,20 @@ ARCHS = {
     for suffix in ('', '_se')
 }
 SE_RATIO = 0.25
-CHUNKS = 8  # of the last stage's channels, which share a depthwise kernel
+CHUNKS = 8  # parts of the last stage's channels; all parts have the same depthwise kernels
 
 
 class FixedDepthwise(FixedTensors, nn.Module):
     """Depthwise 3x3 convolution with kernels from a table, which no optimizer sees.
 
-    The kernels are a buffer, so they follow device and precision (always rounded from the table,
-    never from a narrower type) and are saved. A state dict may lack them, but not have others.
+    The kernels are a buffer: they move with the model to a device or a precision, and are saved.
+    They are always rounded from the table, never from a narrower type. A state dict may lack them,
+    but it must not have others.
 
     Args:
         channels: width of the map.
-        cycle: the kernels, one channel after the other, again and again.
-        stride: of both sides.
+        cycle: the kernels of the first channels; the next channels repeat them in this order.
+        stride: in both directions.
 
     Shape: ``(N, C, H, W) -> (N, C, ceil(H / stride), ceil(W / stride))``.
     """
@@ -121,7 +122,7 @@ class FixedDepthwise(FixedTensors, nn.Module):
         self.weight.copy_(self.fixed_tensors()['weight'])
 
     def plain(self) -> nn.Conv2d:
-        """The same as a convolution with kernels of its own."""
+        """Return the same layer as an ordinary convolution."""
         return _plain(self.weight, self.stride)
 
     def extra_repr(self) -> str:
@@ -151,7 +152,7 @@ class FixedDepthwise(FixedTensors, nn.Module):
 
 
 class SharedDepthwise(nn.Conv2d):
-    """One depthwise 3x3 convolution for each of ``CHUNKS`` equal parts of the channels.
+    """Depthwise 3x3 convolution that uses the same kernels for ``CHUNKS`` parts of the channels.
 
     Shape: ``(N, C, H, W) -> (N, C, H, W)``.
     """
@@ -164,16 +165,8 @@ class SharedDepthwise(nn.Conv2d):
         return F.conv2d(x, self.weight.repeat(CHUNKS, 1, 1, 1), None, 1, 1, groups=x.shape[1])
 
     def plain(self) -> nn.Conv2d:
-        """The same as a convolution with kernels for every channel."""
+        """Return the same layer as an ordinary convolution, with a kernel per channel."""
         return _plain(self.weight.repeat(CHUNKS, 1, 1, 1), 1)
-
-
-def _plain(kernels: Tensor, stride: int) -> nn.Conv2d:
-    channels = len(kernels)
-    with torch.device('meta'):
-        conv = nn.Conv2d(channels, channels, 3, stride, 1, groups=channels, bias=False)
-    conv.weight = nn.Parameter(kernels.detach().clone())
-    return conv
 
 
 class SqueezeExcite(nn.Module):
@@ -218,7 +211,10 @@ class ConvActNorm(nn.Sequential):
 
 
 class Downsampling(nn.Module):
-    """Depthwise 3x3 at stride 2, whose last channels and a view of them all become two halves.
+    """Depthwise 3x3 at stride 2, then two halves for the blocks that follow.
+
+    One half is the last channels of the depthwise output. The other is a 1x1 convolution of all of
+    them. Where their widths differ, both are joined and cut in the middle.
 
     Shape: ``(N, C_in, H, W) ->`` a pair of ``(N, C_out / 2, ceil(H / 2), ceil(W / 2))``.
     """
@@ -242,7 +238,7 @@ class Downsampling(nn.Module):
 
 
 class HalfIdentity(nn.Module):
-    """The right half moves to the left; a view of both becomes the new right half.
+    """The right half becomes the left half; a branch that reads both becomes the right half.
 
     Shape: a pair of ``(N, C / 2, H, W) ->`` a pair of the same.
     """
@@ -259,40 +255,13 @@ class HalfIdentity(nn.Module):
 
 
 class Join(nn.Module):
-    """Two halves into one map.
+    """Join two halves to one map.
 
     Shape: a pair of ``(N, C / 2, H, W) -> (N, C, H, W)``.
     """
 
     def forward(self, pair: tuple[Tensor, Tensor]) -> Tensor:
         return torch.cat(pair, 1)
-
-
-def _depthwise(channels: int, arch: Arch, norm_cfg: dict) -> nn.Module:
-    """Depthwise 3x3, learned, or fixed and then normalised."""
-    if arch.kind.others is None:
-        return nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
-    block = nn.Sequential()
-    block.conv = FixedDepthwise(channels, arch.kind.others)
-    block.norm = build_norm(norm_cfg, channels)
-    return block
-
-
-def _stage(arch: Arch, index: int, norm_cfg: dict) -> nn.Sequential:
-    inputs = (arch.size.stem, *arch.size.channels)[index]
-    channels = arch.size.channels[index]
-    blocks: list[nn.Module] = [Downsampling(inputs, channels, arch, norm_cfg)]
-    blocks += [HalfIdentity(channels, arch, norm_cfg) for _ in range(arch.size.depths[index] - 1)]
-    blocks.append(Join())
-    if index == len(arch.size.channels) - 1:
-        tail = nn.Sequential()
-        learned = arch.kind.others is None
-        tail.depthwise = (
-            SharedDepthwise(channels) if learned else _depthwise(channels, arch, norm_cfg)
-        )
-        tail.pointwise = ConvActNorm(channels, channels, norm_cfg)
-        blocks.append(tail)
-    return nn.Sequential(*blocks)
 
 
 def archs_of(state: Mapping[str, Tensor]) -> list[str]:
@@ -332,22 +301,25 @@ def _kernels_fit(state: Mapping[str, Tensor], kind: Kind) -> bool:
 
 @MODELS.register_module()
 class VGNet(Backbone):
-    """VGNet (ICME 2022), feature maps at strides 4, 8, 16 and 32.
+    """VGNet (ICME 2022): feature maps at strides 4, 8, 16 and 32.
+
+    Example:
+        >>> model = VGNet('g_1_0mp')
+        >>> [tuple(m.shape) for m in model(torch.rand(1, 3, 64, 96))]
+        [(1, 56, 16, 24), (1, 112, 8, 12), (1, 224, 4, 6), (1, 368, 2, 3)]
 
     Args:
-        arch: kind, size, and whether there is squeeze-and-excitation: 'g_1_0mp' is VGNetG-1.0MP,
-            'g_1_0mp_se' the same with attention. Kinds are 'c' (all kernels learned), 'g'
-            (downsampling by fixed Gaussians), 'f' (all depthwise kernels fixed, edges and
-            Gaussians) and 'e' (the same, edges only); sizes '1_0mp', '1_5mp', '2_0mp', '2_5mp'.
-        out_indices: see :class:`Backbone`, as all that follow.
-        frozen_stages: stages without gradients and with fixed statistics.
+        arch: kind, size, and ``_se`` with squeeze-and-excitation: 'g_1_0mp' is VGNetG-1.0MP, and
+            'g_1_0mp_se' is the same with attention. Kinds are 'c' (all kernels are learned), 'g'
+            (downsampling by fixed Gaussians), 'f' (all depthwise kernels are fixed: edges and
+            Gaussians) and 'e' (the same with edges only). Sizes are '1_0mp', '1_5mp', '2_0mp' and
+            '2_5mp'.
         norm_cfg: normalisation layers, ``dict(type='BN' | 'SyncBN' | 'GN', ...)``.
-        norm_eval: normalise with the running statistics while training.
-        with_cp: recompute blocks in the backward pass.
-        init_cfg: initialisation, Kaiming normal by default; or ``Pretrained`` and a file.
+        **common: arguments of all families: ``out_indices``, ``frozen_stages``, ``norm_eval``,
+            ``with_cp``, ``init_cfg``; see :class:`Backbone`.
 
     Raises:
-        UserError: an unknown ``arch``, or an argument out of its range.
+        UserError: an unknown ``arch``, an argument out of its range, or one that does not exist.
     """
 
     variants_share_shapes = True  # they differ in the values of fixed kernels
@@ -355,24 +327,17 @@ class VGNet(Backbone):
     def __init__(
         self,
         arch: str = 'g_1_0mp',
-        out_indices: Sequence[int] = (0, 1, 2, 3),
-        frozen_stages: int = -1,
         norm_cfg: dict = DEFAULT_NORM,
-        norm_eval: bool = False,
-        with_cp: bool = False,
-        init_cfg: dict | list[dict] | None = None,
+        **common: Any,
     ):
+        check_common(self, common)
         check_arch('VGNet', arch, ARCHS)
         table = ARCHS[arch]
         super().__init__(
-            stem=ConvActNorm(3, table.size.stem, norm_cfg, kernel_size=3, stride=2),
-            stages=[_stage(table, index, norm_cfg) for index in range(4)],
-            channels=table.size.channels,
-            out_indices=out_indices,
-            frozen_stages=frozen_stages,
-            norm_eval=norm_eval,
-            with_cp=with_cp,
-            init_cfg=init_cfg,
+            ConvActNorm(3, table.size.stem, norm_cfg, kernel_size=3, stride=2),
+            [_stage(table, index, norm_cfg) for index in range(4)],
+            table.size.channels,
+            **common,
         )
         self.arch = arch
 
@@ -384,3 +349,38 @@ class VGNet(Backbone):
     def variants_of(cls, state: Mapping[str, Tensor]) -> list[str]:
         """Return the archs that a state dict may be of, see :func:`archs_of`."""
         return [f'arch={arch!r}' for arch in archs_of(state)]
+
+
+def _stage(arch: Arch, index: int, norm_cfg: dict) -> nn.Sequential:
+    inputs = (arch.size.stem, *arch.size.channels)[index]
+    channels = arch.size.channels[index]
+    blocks: list[nn.Module] = [Downsampling(inputs, channels, arch, norm_cfg)]
+    blocks += [HalfIdentity(channels, arch, norm_cfg) for _ in range(arch.size.depths[index] - 1)]
+    blocks.append(Join())
+    if index == len(arch.size.channels) - 1:
+        tail = nn.Sequential()
+        learned = arch.kind.others is None
+        tail.depthwise = (
+            SharedDepthwise(channels) if learned else _depthwise(channels, arch, norm_cfg)
+        )
+        tail.pointwise = ConvActNorm(channels, channels, norm_cfg)
+        blocks.append(tail)
+    return nn.Sequential(*blocks)
+
+
+def _depthwise(channels: int, arch: Arch, norm_cfg: dict) -> nn.Module:
+    """Return a depthwise 3x3: learned, or fixed and then normalised."""
+    if arch.kind.others is None:
+        return nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
+    block = nn.Sequential()
+    block.conv = FixedDepthwise(channels, arch.kind.others)
+    block.norm = build_norm(norm_cfg, channels)
+    return block
+
+
+def _plain(kernels: Tensor, stride: int) -> nn.Conv2d:
+    channels = len(kernels)
+    with torch.device('meta'):
+        conv = nn.Conv2d(channels, channels, 3, stride, 1, groups=channels, bias=False)
+    conv.weight = nn.Parameter(kernels.detach().clone())
+    return conv

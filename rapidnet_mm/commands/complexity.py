@@ -73,5 +73,8 @@ def _compare_published(args: argparse.Namespace) -> tuple[str, bool]:
     if args.json:
         rows = [result.to_dict() for result in results]
         return arguments.as_json({'rows': rows, 'off': off}), bool(off)
-    summary = f'{len(results) - off} of {len(results)} rows are within their tolerance'
+    summary = (
+        'M = 1e6, G = 1e9; FLOPs are multiply-adds of one image\n'
+        f'{len(results) - off} of {len(results)} rows are within their tolerance'
+    )
     return f'{compare.to_text(results)}\n{summary}', bool(off)

@@ -1,4 +1,4 @@
-"""Run a trained model on images: pictures with what it found, and json and label maps beside."""
+"""Run a trained model on images; write pictures of the results, json files and label maps."""
 
 from __future__ import annotations
 

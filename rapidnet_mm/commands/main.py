@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def tool(name: str) -> None:
-    """Run one command with the arguments of this process: what ``tools/NAME.py`` does."""
+    """Run one command with the arguments of this process. ``tools/NAME.py`` calls this."""
     command = _module(COMMANDS[name])
     parser = argparse.ArgumentParser(description=command.HELP)
     command.add_arguments(parser)

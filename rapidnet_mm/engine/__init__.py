@@ -1,9 +1,9 @@
 """What does a training do? From a config file to a runner that trains and measures.
 
-Read in this order: ``config.py`` (reads a config), ``options.py`` (overrides on the command line),
+Read in this order: ``config.py`` (reads a config), ``options.py`` (changes from the command line),
 ``runner.py`` (checks, builds and runs), then ``hooks/`` (what happens during a training) and
-``metrics/`` (how results are measured). ``cpu.py``, ``amp.py`` and ``mmcv_ops.py`` make it run well
-on the machine at hand.
+``metrics/`` (how results are measured). ``console.py`` decides what reaches the screen.
+``device.py``, ``cpu.py``, ``amp.py`` and ``mmcv_ops.py`` fit a run to the machine.
 
 Example:
     >>> cfg = load_config('configs/maskrcnn_rapidnet_m_coco.py')

@@ -12,7 +12,7 @@ from mmengine.registry import OPTIM_WRAPPERS
 
 @OPTIM_WRAPPERS.register_module()
 class BFloat16OptimWrapper(OptimWrapper):
-    """Forward pass under bfloat16 autocast, on any device; it needs no loss scaling."""
+    """Runs the forward pass under bfloat16 autocast, on any device. It needs no loss scaling."""
 
     @contextmanager
     def optim_context(self, model: torch.nn.Module) -> Iterator[None]:

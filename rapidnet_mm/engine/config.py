@@ -1,4 +1,4 @@
-"""Config files: where ours are, how one is read, and what the command line changes in it."""
+"""Config files: where ours are, how to read one, and what the command line changes in it."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def scale_lr(cfg: Config) -> None:
 
 
 def show_predictions(cfg: Config, folder: str, score_thr: float = 0.3) -> None:
-    """Have the test loop leave a picture of every image: ground truth beside prediction.
+    """Let the test loop write a picture of every image: ground truth beside prediction.
 
     Raises:
         UserError: the folder cannot be written, or there are no pictures for this kind of model.
@@ -188,15 +188,15 @@ def show_predictions(cfg: Config, folder: str, score_thr: float = 0.3) -> None:
 
 
 def use_tta(cfg: Config) -> None:
-    """Test on variants of every image (flipped, scaled) and merge the predictions.
+    """Test on variants of every image (flipped, scaled) and merge their predictions.
 
     Raises:
-        UserError: the config does not say which variants, or how to merge.
+        UserError: the config does not say which variants, or how to merge them.
     """
     missing = [key for key in ('tta_pipeline', 'tta_model') if not cfg.get(key)]
     if missing:
         raise UserError(f'--tta: the config has no {" and no ".join(missing)}')
-    # Merged label maps come without a channel, and MMEngine warns as it puts one back.
+    # Merged label maps have no channel axis. MMEngine adds it, with a warning for every image.
     warnings.filterwarnings('ignore', 'The shape of value will convert')
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
     cfg.model = dict(**cfg.tta_model, module=cfg.model)

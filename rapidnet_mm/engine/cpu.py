@@ -16,17 +16,17 @@ MALLOC_OPTIONS = {-4: 0, -1: 2**31 - 1, -2: 2**26}
 
 
 def tune_for_cpu(model: nn.Module) -> None:
-    """Without a GPU, use a faster memory layout for the same network, and keep freed memory."""
+    """On the CPU, store the model's weights channels last, which is faster, and keep memory."""
     if default_device() == 'cpu':
         model.to(memory_format=torch.channels_last)
         keep_memory()
 
 
 def keep_memory() -> None:
-    """Have glibc keep freed memory, which it otherwise returns to the kernel, block by block.
+    """Tell glibc to keep freed memory, instead of giving it back to the kernel.
 
-    Training spends much of its time on getting the same blocks again. The process keeps what it
-    needed at its peak. On other systems and C libraries nothing changes.
+    Otherwise a training spends much of its time on getting the same blocks again. The process
+    keeps as much memory as it needed at its peak. On other systems and C libraries nothing changes.
     """
     if mallopt := glibc('mallopt'):
         for option, value in MALLOC_OPTIONS.items():

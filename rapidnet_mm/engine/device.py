@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import platform
+import re
+from pathlib import Path
+
 import torch
 
 
@@ -13,13 +17,20 @@ def default_device() -> str:
 
 
 def device_name() -> str:
-    """Return the name of :func:`default_device`, for people."""
+    """Return the name of the GPU or of the processor that :func:`default_device` stands for."""
     device = default_device()
     if device == 'cuda':
         return torch.cuda.get_device_name()
-    if device == 'mps':
-        return 'Apple GPU (mps)'
-    return f'CPU, {counted(torch.get_num_threads(), "thread")}'
+    return f'{_processor()} (Apple GPU)' if device == 'mps' else _processor()
+
+
+def wait_for_gpu() -> None:
+    """Wait until the GPU has finished, if there is one."""
+    device = default_device()
+    if device == 'cuda':
+        torch.cuda.synchronize()
+    elif device == 'mps':
+        torch.mps.synchronize()
 
 
 def counted(number: int, noun: str) -> str:
@@ -31,3 +42,9 @@ def counted(number: int, noun: str) -> str:
     """
     ending = 'es' if noun.endswith('s') else 's'
     return f'{number} {noun}{"" if number == 1 else ending}'
+
+
+def _processor() -> str:
+    cpuinfo = Path('/proc/cpuinfo')
+    names = re.findall(r'model name\s*: (.*)', cpuinfo.read_text()) if cpuinfo.exists() else []
+    return names[0] if names else platform.machine()

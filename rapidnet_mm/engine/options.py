@@ -1,7 +1,7 @@
-"""Overrides from the command line that really override something.
+"""``--cfg-options``: changes of a config from the command line. A misspelt key is an error.
 
-MMEngine adds a key that it does not know, so that ``train_dataloader.batchsize=8`` is accepted and
-changes nothing. Here such a key is refused, with the nearest one that exists.
+MMEngine accepts any key. ``train_dataloader.batchsize=8`` adds a key that nothing reads, and the
+batch stays as it was. Here such a key is refused, and the message names the nearest that exists.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 from ..errors import UserError
 from ..weights.load import load_pretrained
 
-# Read by the runner out of the config, beside the arguments of its constructor.
+# The runner reads these out of the config, beside the arguments of its constructor.
 RUNNER_KEYS = {
     'auto_scale_lr',
     'compile',
@@ -53,15 +53,15 @@ def parse_options(texts: Mapping[str, str] | None) -> dict[str, Any]:
 def merge_options(cfg: Config, options: Mapping[str, Any] | None) -> None:
     """Merge ``--cfg-options`` into a config.
 
-    A key may name something in the config, or an argument of the class that a ``type`` in the
-    config stands for, whether the config gives it or not.
+    A key names a value in the config, or an argument of a class. The class is the one that a
+    ``type`` in the config names. The config need not give that argument yet.
 
     Raises:
-        UserError: a key that neither exists nor is an argument; the nearest one is named.
+        UserError: a key neither exists nor is an argument; the nearest one is named.
     """
     if not options:
         return
-    # A new type brings new arguments, so types are looked at, and set, before the rest.
+    # A new type has other arguments, so types are checked and set before the rest.
     types = {key: value for key, value in options.items() if key.rpartition('.')[2] == 'type'}
     changed = copy.deepcopy(cfg)
     for key in types:
@@ -76,10 +76,11 @@ def _check_key(cfg: Config, key: str) -> None:
     node: Any = cfg
     parts = key.split('.')
     if parts[0] in cfg and not _is_read(parts[0]):
-        made = next((p for p in _paths(cfg) if p.rpartition('.')[2] == parts[-1] and p != key), '')
+        user = next((p for p in _paths(cfg) if p.rpartition('.')[2] == parts[-1] and p != key), '')
+        example = f', such as {user}' if user else ''
         raise UserError(
             f'--cfg-options {key}: {parts[0]} is a variable of the config file, and setting it '
-            f'afterwards changes nothing; set what is made of it{", such as " * bool(made)}{made}'
+            f'afterwards changes nothing; set what is made of it{example}'
         )
     for depth, part in enumerate(parts):
         child = _child(node, part)
@@ -99,25 +100,25 @@ def _child(node: Any, part: str) -> Any:
 
 
 def _accepts(cfg: Config, node: Any, path: list[str], name: str) -> bool:
-    """Whether ``node``, found at ``path``, may get a new key ``name``."""
+    """Return whether ``node``, which stands at ``path``, may get a new key ``name``."""
     if not path:
         return _is_read(name)
     if not isinstance(node, Mapping):
         return False
-    known = _arguments(cfg, node, path)
-    if known is not None:
-        return name in known
-    # A free mapping, such as metainfo: new keys are fine unless they look like a slip.
+    arguments = _arguments(cfg, node, path)
+    if arguments is not None:
+        return name in arguments
+    # In a free mapping, such as metainfo, a new key is fine unless it looks like a typing error.
     return not difflib.get_close_matches(name, list(node), n=1, cutoff=0.75)
 
 
 def _is_read(name: str) -> bool:
-    """Whether anything reads the key at the top of a config."""
+    """Return whether anything reads this key at the top of a config."""
     return name in RUNNER_KEYS | set(inspect.signature(Runner).parameters)
 
 
 def _arguments(cfg: Config, node: Mapping, path: list[str]) -> set[str] | None:
-    """Names that the dict at ``path`` may hold, None where anything may stand."""
+    """Return the names that the dict at ``path`` may have, None if any name is allowed."""
     if path[-1].endswith('_dataloader'):
         return {*inspect.signature(DataLoader).parameters, 'dataset', 'num_batch_per_epoch'}
     kind = node.get('type')
@@ -125,21 +126,21 @@ def _arguments(cfg: Config, node: Mapping, path: list[str]) -> set[str] | None:
         return None
     if kind == 'Pretrained':
         return {'type', *inspect.signature(load_pretrained).parameters} - {'backbone'}
-    found = _find_class(cfg, kind)
-    if found is None:
+    target = _find_class(cfg, kind)
+    if target is None:
         return None
     names: set[str] = {'type', '_scope_'}
-    classes = inspect.getmro(found) if inspect.isclass(found) else (found,)
+    classes = inspect.getmro(target) if inspect.isclass(target) else (target,)
     for cls in classes:
-        target = cls.__dict__.get('__init__') if inspect.isclass(cls) else cls
-        if target is None or cls is object:
+        function = cls.__dict__.get('__init__') if inspect.isclass(cls) else cls
+        if function is None or cls is object:
             continue
-        parameters = inspect.signature(target).parameters.values()
-        names |= {p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
+        parameters = inspect.signature(function).parameters.values()
+        names |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            break  # takes no more than this, so the parents' arguments do not reach it
+            break  # there is no **kwargs that would pass more arguments on to the parent
     else:
-        return None  # **kwargs up to the top: anything may stand there
+        return None  # every class has **kwargs, so any name is allowed
     return names
 
 
@@ -152,9 +153,9 @@ def _find_class(cfg: Config, kind: Any) -> Any:
     for registry in vars(registries).values():
         if isinstance(registry, Registry):
             with registry.switch_scope_and_registry(scope) as scoped:
-                found = scoped.get(kind)
-            if found is not None:
-                return found
+                target = scoped.get(kind)
+            if target is not None:
+                return target
     return None
 
 
@@ -167,7 +168,7 @@ def _unknown(cfg: Config, node: Any, parts: list[str], depth: int) -> str:
         names |= _arguments(cfg, node, parts[:depth]) or set()
     nearest = _nearest(parts[depth], sorted(names), 0.6)
     path = '.'.join([*parts[:depth], nearest]) if nearest else None
-    # Perhaps the right name in the wrong place: lr is optim_wrapper.optimizer.lr.
+    # Perhaps the name is right and the place is wrong: lr is optim_wrapper.optimizer.lr.
     path = path or next((p for p in _paths(cfg) if p.rpartition('.')[2] == parts[-1]), None)
     path = path or '.'.join([*parts[:depth], _nearest(parts[depth], sorted(names), 0.0) or ''])
     return f'--cfg-options {key}: no such key in the config; the nearest is {path.rstrip(".")}'

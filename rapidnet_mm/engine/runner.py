@@ -1,4 +1,4 @@
-"""From a config file to a runner that trains or tests: what tools/train.py and test.py call."""
+"""From a config to a runner that trains or tests: what ``rapidnet train`` and ``test`` call."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def build_runner(cfg: Config, *, launcher: str = 'none', mode: str = 'train') ->
 
 
 def is_first_process(launcher: str) -> bool:
-    """Whether this is the one process that checks and reports for all."""
+    """Return whether this process is the one that checks and reports for all."""
     variable = {'pytorch': 'RANK', 'slurm': 'SLURM_PROCID'}.get(launcher, '')
     return os.environ.get(variable, '0') == '0'
 
@@ -72,14 +72,14 @@ def resume_from(cfg: Config, checkpoint: str) -> None:
     Raises:
         UserError: the checkpoint does not exist.
     """
-    found = latest_checkpoint(cfg.work_dir) if checkpoint == 'auto' else Path(checkpoint)
-    if found is None:
+    path = latest_checkpoint(cfg.work_dir) if checkpoint == 'auto' else Path(checkpoint)
+    if path is None:
         print_log(f'no checkpoint in {cfg.work_dir} yet: starting from the beginning')
         return
-    if not found.is_file():
-        state = 'is a folder, not a file' if found.is_dir() else 'does not exist'
-        raise UserError(f'--resume: checkpoint {found} {state}')
-    cfg.resume, cfg.load_from = True, str(found)
+    if not path.is_file():
+        state = 'is a folder, not a file' if path.is_dir() else 'does not exist'
+        raise UserError(f'--resume: checkpoint {path} {state}')
+    cfg.resume, cfg.load_from = True, str(path)
 
 
 # Where MMEngine's EMAHook keeps the weights that are not averaged, to go on training with them.
@@ -116,20 +116,20 @@ class CheckedRunner(Runner):
             return super().build_param_scheduler(scheduler)
 
     def build_train_loop(self, loop: Any) -> Any:
-        """The loop of the training.
+        """Return the training loop; see :class:`Runner`.
 
         Raises:
-            UserError: it cannot be built, or has nothing to train on.
+            UserError: the loop cannot be built, or there is no batch to train on.
         """
         with named_config_errors():
             loop = super().build_train_loop(loop)
         loader = loop.dataloader
         if isinstance(loop, EpochBasedTrainLoop) and not len(loader):
             batches = loader.batch_sampler
-            last = ', and drop_last=True leaves out what is less' * batches.drop_last
+            reason = ', and drop_last=True leaves out what is less' if batches.drop_last else ''
             raise UserError(
                 f'train_dataloader has no batch: {len(loader.sampler)} images for this process at '
-                f'batch_size={batches.batch_size}{last}'
+                f'batch_size={batches.batch_size}{reason}'
             )
         return loop
 
@@ -144,7 +144,7 @@ class CheckedRunner(Runner):
             ) from error
 
     def test(self) -> dict[str, Any]:
-        """Measure; beside the metrics come the ``details`` that some keep out of the log."""
+        """Return the metrics of the test set, and the ``details`` of those that have some."""
         metrics = super().test()
         for metric in self.test_evaluator.metrics:
             metrics |= getattr(metric, 'details', {})
@@ -171,11 +171,14 @@ class CheckedRunner(Runner):
         strict: bool = False,  # noqa: ARG002  (the parent's signature)
         revise_keys: list = (),  # noqa: ARG002
     ) -> dict:
-        """Load weights: all of them to resume or to test, the backbone's at least to fine-tune.
+        """Load weights into the model, and return the content of the checkpoint.
+
+        To resume and to test, the file has to fill the whole model. To fine-tune, it has to fill
+        the backbone.
 
         Raises:
-            UserError: a file that is no checkpoint, is another model's, or, to resume from, lacks
-                the state of the training.
+            UserError: the file is no checkpoint, or is of another model; or, to resume, it has no
+                state of the training.
         """
         content = read_checkpoint(filename, map_location)
         if self._resume and not {'optimizer', 'meta', 'message_hub'} <= set(content):
@@ -200,27 +203,30 @@ class CheckedRunner(Runner):
 
 
 def unwrapped(model: torch.nn.Module) -> torch.nn.Module:
-    """The model that has the weights, out of what distributes it or merges its predictions."""
+    """Return the model itself, without what distributes it or merges its predictions."""
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module
     return model
 
 
 def _check_channels(model: torch.nn.Module) -> None:
-    """What neck, or a classifier's head, is configured for against what the backbone gives."""
-    given = getattr(getattr(model, 'backbone', None), 'out_channels', None)
+    """Refuse a neck, or a classifier's head, that expects other channels than the backbone has."""
+    channels = getattr(getattr(model, 'backbone', None), 'out_channels', None)
+    if not isinstance(channels, tuple):
+        return
+    name = type(model.backbone).__name__
     neck = getattr(model, 'neck', None)
-    taken = getattr(neck, 'in_channels', None)
-    head = getattr(getattr(model, 'head', None), 'in_channels', None)
-    if neck is None and isinstance(given, tuple) and isinstance(head, int) and given[-1] != head:
+    inputs = getattr(neck, 'in_channels', None)
+    if isinstance(inputs, list | tuple) and tuple(inputs) != channels:
         raise UserError(
-            f'model.head.in_channels is {head}, but {type(model.backbone).__name__} gives '
-            f'{given[-1]}; set model.head.in_channels={given[-1]}'
+            f'model.neck.in_channels is {list(inputs)}, but {name} gives {list(channels)}; '
+            f'set model.neck.in_channels={list(channels)}'
         )
-    if isinstance(given, tuple) and isinstance(taken, list | tuple) and given != tuple(taken):
+    width = getattr(getattr(model, 'head', None), 'in_channels', None)
+    if neck is None and isinstance(width, int) and width != channels[-1]:
         raise UserError(
-            f'model.neck.in_channels is {list(taken)}, but {type(model.backbone).__name__} gives '
-            f'{list(given)}; set model.neck.in_channels={list(given)}'
+            f'model.head.in_channels is {width}, but {name} gives {channels[-1]}; '
+            f'set model.head.in_channels={channels[-1]}'
         )
 
 

@@ -1,6 +1,20 @@
-"""What leans on the MM libraries: their models under this package's contract, and extensions.
+"""What stands on the backbone? Heads, losses and models that need mmdet, mmseg or mmpretrain.
 
-Configs import it by ``custom_imports``; ``rapidnet_mm`` itself does not.
+``import rapidnet_mm`` does not import this room. A config does:
+
+.. code-block:: python
+
+    custom_imports = dict(imports=['rapidnet_mm.models'])
+    model = dict(
+        type='ImageClassifier',
+        backbone=dict(type='RapidNet', arch='ti', out_indices=(3,)),
+        head=dict(type='TwoClassifierHead', in_channels=224, num_classes=5, distilled=False),
+    )
+
+Read in this order: ``classifiers.py`` (plain modules from a map to logits), ``heads.py`` (the same
+for MMPretrain), ``distillation.py`` and ``accuracy.py`` (training and testing classifiers),
+``ssd.py`` (SSDLite for MMDetection), ``losses.py`` (for MMSegmentation), ``efficientnet.py`` (a
+backbone of MMPretrain that keeps the contract of ours).
 """
 
 from .accuracy import TopAccuracy

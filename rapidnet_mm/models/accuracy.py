@@ -1,4 +1,4 @@
-"""Accuracy of classifiers."""
+"""Accuracy of classifiers, for any number of classes."""
 
 from __future__ import annotations
 
@@ -8,17 +8,23 @@ from mmpretrain.evaluation import Accuracy
 
 @METRICS.register_module()
 class TopAccuracy(Accuracy):
-    """MMPretrain's Accuracy in percent, for any number of classes.
+    """MMPretrain's Accuracy in percent, without a k that reaches the number of classes.
 
-    A k above the number of classes, in which every image would count as right, is left out.
+    With 5 classes every image would be right among the top 5.
+
+    Example:
+        >>> scores = torch.tensor([0.5, 0.2, 0.3])
+        >>> results = [dict(pred_score=scores, gt_label=torch.tensor([label])) for label in (0, 2)]
+        >>> TopAccuracy(topk=(1, 2, 5)).compute_metrics(results)
+        {'top1': 50.0, 'top2': 100.0}
     """
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
-        """``{'top1': ..., 'top5': ...}``, in percent."""
+        """Return ``{'top1': ..., 'top5': ...}``, in percent."""
         classes = len(results[0]['pred_score'])
-        wanted = self.topk
+        given = self.topk
         try:
-            self.topk = tuple(k for k in wanted if k < classes or k == 1)
+            self.topk = tuple(k for k in given if k < classes or k == 1)
             return super().compute_metrics(results)
         finally:
-            self.topk = wanted
+            self.topk = given

@@ -1,8 +1,8 @@
-"""The classifiers that the backbones were published with, from a feature map to logits.
+"""The published classifiers of the backbones, from a feature map to logits.
 
-Plain modules: MMPretrain's heads are built around them in :mod:`rapidnet_mm.models`, and
-:mod:`rapidnet_mm.published` counts with them. Published files have 1x1 convolutions on the pooled
-map in the place of these linear layers, which is the same.
+These are plain modules. :mod:`.heads` wraps them for MMPretrain, and
+:mod:`rapidnet_mm.analysis` counts their parameters. Published files have 1x1 convolutions
+on the pooled map instead of these linear layers, which compute the same.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ IMAGENET_CLASSES = 1000
 
 
 def pooled(x: Tensor) -> Tensor:
-    """The mean over the map: ``(N, C, H, W) -> (N, C)``."""
+    """Return the mean over the map: ``(N, C, H, W) -> (N, C)``."""
     return x.mean((2, 3))
 
 
 class Hidden(nn.Sequential):
-    """Linear layer, BatchNorm, activation: what comes between pooling and classifiers.
+    """The layers between pooling and classifiers: linear, BatchNorm, activation.
 
     Shape: ``(N, C_in) -> (N, C_out)``.
     """
@@ -44,7 +44,7 @@ class LinearClassifier(nn.Module):
         self.fc = nn.Linear(in_channels, num_classes)
 
     def features(self, x: Tensor) -> Tensor:
-        """What the last layer sees: ``(N, C, H, W) -> (N, C)``."""
+        """Return the input of the last layer: ``(N, C, H, W) -> (N, C)``."""
         return pooled(x)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -70,7 +70,7 @@ class HiddenClassifier(nn.Module):
         self.fc = nn.Linear(hidden_channels, num_classes)
 
     def features(self, x: Tensor) -> Tensor:
-        """What the last layer sees: ``(N, C, H, W) -> (N, hidden_channels)``."""
+        """Return the input of the last layer: ``(N, C, H, W) -> (N, hidden_channels)``."""
         return self.hidden(pooled(x))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -78,9 +78,10 @@ class HiddenClassifier(nn.Module):
 
 
 class TwoClassifiers(nn.Module):
-    """Pool, 1x1, BatchNorm, GELU, then a classifier for labels and one for a teacher's: RapidNet.
+    """Pool, 1x1, BatchNorm, GELU, two linear classifiers: RapidNet and MobileViG.
 
-    At inference the two are averaged. ``distilled=False`` leaves the second out.
+    The first learns the labels, the second learns from a teacher. The output is their average.
+    ``distilled=False`` leaves the second out.
 
     Shape: ``(N, C, H, W) -> (N, classes)``.
     """
@@ -98,11 +99,11 @@ class TwoClassifiers(nn.Module):
         self.distilled = nn.Linear(hidden_channels, num_classes) if distilled else None
 
     def features(self, x: Tensor) -> Tensor:
-        """What the classifiers see: ``(N, C, H, W) -> (N, hidden_channels)``."""
+        """Return the input of the classifiers: ``(N, C, H, W) -> (N, hidden_channels)``."""
         return self.hidden(pooled(x))
 
     def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of the label classifier and of the distilled one, for the loss."""
+        """Return the logits of the first and of the second classifier, for the two losses."""
         features = self.features(x)
         return self.label(features), self.distilled(features)
 

@@ -1,7 +1,7 @@
 """Hard distillation, as RapidNet and MobileViG were trained (DeiT, arXiv 2012.12877, Section 3).
 
-The student's first classifier learns the labels, its second what a frozen teacher takes the same
-augmented image for; both losses count half.
+A frozen teacher classifies the augmented images. The student's first classifier learns the labels,
+the second learns the teacher's answers. Both losses count half.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..weights.content import state_of
 from ..weights.load import coverage_of
 from ..weights.read import read_checkpoint
 
-SHARE = 0.5  # of the teacher's loss in the whole
+SHARE = 0.5  # part of the loss that comes from the teacher
 FETCH = (
     'python -c "import timm, torch; torch.save(timm.create_model({name!r}, pretrained=True)'
     '.state_dict(), {file!r})"'
@@ -31,14 +31,15 @@ FETCH = (
 
 
 class Teacher:
-    """A trained classifier that is only asked: frozen, in evaluation mode, and never saved.
+    """A trained classifier that only answers: frozen, in evaluation mode, and never saved.
 
-    It is no module, so that nothing that walks over a model (optimizer, EMA, checkpoint,
-    DistributedDataParallel, ``train()``) finds it.
+    It is not a module. So the code that walks over a model does not find it: optimizer, EMA,
+    checkpoint, DistributedDataParallel, ``train()``.
 
     Args:
-        model: name of a timm model, or what builds a module from ``(N, 3, H, W)`` to logits.
-        checkpoint: file of its weights, ``.pth`` or ``.safetensors``, under the module's names.
+        model: name of a timm model, or a function that builds a module from ``(N, 3, H, W)`` to
+            logits.
+        checkpoint: file of its weights, ``.pth`` or ``.safetensors``, with the names of the module.
     """
 
     def __init__(self, model: str | Callable[[], nn.Module], checkpoint: str):
@@ -48,13 +49,13 @@ class Teacher:
         self.network: nn.Module | None = None
 
     def __deepcopy__(self, memo: dict) -> Teacher:
-        return self  # averaged models and the like need no teacher of their own
+        return self  # copies of the student, such as averaged models, share the teacher
 
     def load(self) -> None:
-        """Read the weights, if that has not been done.
+        """Read the weights, at the first call only.
 
         Raises:
-            UserError: timm or the file is missing, or the file is not of this model.
+            UserError: timm or the file is missing, or the file belongs to another model.
         """
         if self.network is not None:
             return
@@ -66,29 +67,30 @@ class Teacher:
         coverage = coverage_of(network, state)
         if not coverage.complete or coverage.unused:
             raise UserError(f'{self.name} from {file}: {coverage}; {self._advice()}')
-        network.load_state_dict(state, strict=False)  # but for counters that old files lack
+        network.load_state_dict(state, strict=False)  # old files lack BatchNorm's counters
         print_log(f'{self.name} from {file}: {coverage}', logger='current')
         self.network = network.requires_grad_(False).eval()
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
-        """Logits ``(N, classes)`` of normalised RGB images ``(N, 3, H, W)``."""
+        """Return logits ``(N, classes)`` for normalised RGB images ``(N, 3, H, W)``."""
         self.load()
         if next(self.network.parameters()).device != images.device:
             self.network.to(images.device)
         return self.network(images)
 
     def _advice(self) -> str:
-        fetch = ''
-        if isinstance(self.model, str):
-            folder = Path(self.checkpoint).parent
-            first = '' if folder.is_dir() else f'mkdir -p {folder} && '
-            fetch = FETCH.format(name=self.model, file=self.checkpoint)
-            fetch = f'fetch them with {first}{fetch}, '
-        return (
-            f'{fetch}name another file in model.teacher.checkpoint, or train without a teacher: '
+        advice = (
+            'name another file in model.teacher.checkpoint, or train without a teacher: '
             '--cfg-options model.teacher=None model.head.distilled=False'
         )
+        if not isinstance(self.model, str):
+            return advice
+        command = FETCH.format(name=self.model, file=self.checkpoint)
+        folder = Path(self.checkpoint).parent
+        if not folder.is_dir():
+            command = f'mkdir -p {folder} && {command}'
+        return f'fetch them with {command}, {advice}'
 
 
 def _from_timm(name: str) -> nn.Module:
@@ -103,25 +105,34 @@ def _from_timm(name: str) -> nn.Module:
 
 @MODELS.register_module()
 class DistilledClassifier(ImageClassifier):
-    """MMPretrain's ImageClassifier, taught by labels and by a teacher.
+    """MMPretrain's ImageClassifier that learns from labels and from a teacher.
 
-    Half of the loss is the head's own of its first classifier, with mixed and smoothed labels where
-    the config has them. The other half is the cross entropy of the second classifier with the class
+    Half of the loss is the head's loss of the first classifier, on mixed and smoothed labels if the
+    config has them. The other half is the cross entropy of the second classifier with the class
     that the teacher finds most likely in the same image.
+
+    Example:
+        >>> model = DistilledClassifier(
+        ...     backbone=dict(type='RapidNet', arch='ti', out_indices=(3,)),
+        ...     head=dict(type='TwoClassifierHead', in_channels=224, num_classes=5),
+        ...     teacher=dict(model='regnety_160.deit_in1k', checkpoint='regnety_160.pth'),
+        ... )  # the teacher's file is read by init_weights()
+        >>> tuple(model(torch.rand(2, 3, 64, 96)).shape)
+        (2, 5)
 
     Args:
         backbone: config of the backbone.
         head: config of a head with two classifiers, ``TwoClassifierHead``.
-        teacher: arguments of :class:`Teacher`, which reads its file when a training begins; testing
-            needs none. It sees what the student sees: ImageNet's mean and deviation suit both. None
-            trains by labels alone, as ImageClassifier does.
-        neck: config of what lies between, if anything does.
-        train_cfg: as MMPretrain has it: augmentations of whole batches.
-        data_preprocessor: as MMPretrain has it.
-        init_cfg: how to start.
+        teacher: arguments of :class:`Teacher`; it reads its file when a training begins, and
+            testing does not need it. It gets the student's images, so its weights must expect
+            ImageNet's mean and deviation. None trains with labels only, as ImageClassifier does.
+        neck: config of the layers between backbone and head, if there are any.
+        train_cfg: as in MMPretrain: augmentations of whole batches.
+        data_preprocessor: as in MMPretrain.
+        init_cfg: how weights start, as in MMEngine.
 
     Raises:
-        UserError: the head has no second classifier, or the teacher is not described.
+        UserError: the head has no second classifier, or ``teacher`` lacks an argument.
     """
 
     def __init__(
@@ -142,7 +153,7 @@ class DistilledClassifier(ImageClassifier):
             data_preprocessor=data_preprocessor,
             init_cfg=init_cfg,
         )
-        self.teacher = None if teacher is None else _described(teacher)
+        self.teacher = None if teacher is None else _checked_teacher(teacher)
         second = getattr(getattr(self.head, 'classifier', None), 'distilled', None)
         if self.teacher and second is None:
             raise UserError(
@@ -151,7 +162,7 @@ class DistilledClassifier(ImageClassifier):
             )
 
     def init_weights(self) -> None:
-        """Initialise, and have the teacher read its weights: what it lacks is said now.
+        """Let the teacher read its weights, so that a missing file is an error now; initialise.
 
         Raises:
             UserError: see :meth:`Teacher.load`.
@@ -161,10 +172,10 @@ class DistilledClassifier(ImageClassifier):
         super().init_weights()
 
     def loss(self, inputs: Tensor, data_samples: Sequence[Any]) -> dict[str, Tensor]:
-        """Both losses, each with its share; see the class.
+        """Return both losses, each multiplied by its share.
 
         Raises:
-            UserError: the teacher knows another number of classes than the head.
+            UserError: the teacher has another number of classes than the head.
         """
         if self.teacher is None:
             return super().loss(inputs, data_samples)
@@ -175,14 +186,14 @@ class DistilledClassifier(ImageClassifier):
                 f'{self.teacher.name} knows {answers.shape[1]} classes, but model.head.num_classes '
                 f'is {distilled.shape[1]}'
             )
-        own = self.head._get_loss(label, data_samples)['loss']
+        loss = self.head._get_loss(label, data_samples)['loss']
         return {
-            'loss_label': (1 - SHARE) * own,
+            'loss_label': (1 - SHARE) * loss,
             'loss_teacher': SHARE * F.cross_entropy(distilled, answers.argmax(1)),
         }
 
 
-def _described(teacher: Any) -> Teacher:
+def _checked_teacher(teacher: Any) -> Teacher:
     if not isinstance(teacher, Mapping) or set(teacher) != {'model', 'checkpoint'}:
         raise UserError(
             f'DistilledClassifier: teacher={teacher!r} must be None or '

@@ -10,40 +10,46 @@ from mmpretrain.models.backbones import EfficientNet
 from torch import Tensor, nn
 
 from ..backbones.base import (
-    DEFAULT_INIT,
     STRIDES,
+    FeatureInfo,
+    FeatureMaps,
     Freezing,
     PublishedWeights,
     check_arch,
-    check_drop_path_rate,
+    check_rate,
     check_stages,
 )
 from ..backbones.layers import is_training_on, recomputed
 
 ARCHS = ('b0', 'b1', 'b2')
 LAST_INDEX = 4
-FIRST_LAYER = 2  # of MMPretrain's layers: the stem and stride 2 come before
+FIRST_LAYER = 2  # of MMPretrain's layers: before it come the stem and stride 2
 TF_NORM = dict(type='BN', eps=1e-3)
 
 
 @MODELS.register_module()
-class TFEfficientNet(PublishedWeights, Freezing, EfficientNet):
+class TFEfficientNet(PublishedWeights, Freezing, FeatureMaps, EfficientNet):
     """MMPretrain's EfficientNet under the contract of this package's backbones.
 
-    "Same" padding and a BatchNorm epsilon of 1e-3, as in the published models: equal to timm's
-    ``tf_efficientnet_*``, whose files (Noisy Student and others) go in as they are. Those of timm's
-    ``efficientnet_*`` have the same names but were trained with other padding: do not use them.
+    It pads "same" and has a BatchNorm epsilon of 1e-3, as the published models. So it equals timm's
+    ``tf_efficientnet_*`` and loads their files (Noisy Student and others). Do not load the files of
+    timm's ``efficientnet_*``: they have the same names, but were trained with another padding.
+
+    Example:
+        >>> model = TFEfficientNet('b0')
+        >>> [tuple(m.shape) for m in model(torch.rand(1, 3, 64, 96))]
+        [(1, 24, 16, 24), (1, 40, 8, 12), (1, 112, 4, 6), (1, 320, 2, 3)]
 
     Args:
         arch: 'b0', 'b1' or 'b2'.
-        drop_path_rate: stochastic depth of the last block, growing linearly from 0.
-        out_indices: 0..3 are strides 4, 8, 16, 32, and 4 is the last 1x1 convolution,
-            which is only built when it is asked for.
-        frozen_stages: -1 freezes nothing, 0 the stem, ``k`` the stem and the first ``k`` stages.
-        norm_cfg: normalisation layers; the epsilon stays 1e-3 unless it is given here.
-        norm_eval: normalise with the running statistics while training.
-        with_cp: recompute blocks in the backward pass.
-        init_cfg: initialisation, Kaiming normal by default; or ``Pretrained`` and a file.
+        drop_path_rate: stochastic depth of the last block; the rate grows linearly from 0.
+        out_indices: 0..3 are strides 4, 8, 16, 32. 4 is the last 1x1 convolution; it is built only
+            if it is in ``out_indices``.
+        frozen_stages: as in :class:`Backbone`.
+        norm_cfg: normalisation layers; the epsilon is 1e-3 unless it is given here.
+        norm_eval: as in :class:`Backbone`.
+        with_cp: as in :class:`Backbone`.
+        init_cfg: as in :class:`Backbone`.
 
     Shape: ``(N, 3, H, W) ->`` a tuple of ``(N, C, ceil(H / stride), ceil(W / stride))``.
 
@@ -52,6 +58,7 @@ class TFEfficientNet(PublishedWeights, Freezing, EfficientNet):
     """
 
     variants = {f'arch={arch!r}': dict(arch=arch) for arch in ARCHS}
+    out_channels: tuple[int, ...] = ()  # no property: MMPretrain's constructor assigns to it
 
     def __init__(
         self,
@@ -66,33 +73,35 @@ class TFEfficientNet(PublishedWeights, Freezing, EfficientNet):
     ):
         check_arch('TFEfficientNet', arch, ARCHS)
         check_stages('TFEfficientNet', tuple(out_indices), LAST_INDEX, frozen_stages)
-        check_drop_path_rate('TFEfficientNet', drop_path_rate)
+        check_rate('TFEfficientNet', 'drop_path_rate', drop_path_rate)
         super().__init__(
             arch=arch,
             drop_path_rate=drop_path_rate,
             out_indices=[index + FIRST_LAYER for index in out_indices],
             norm_cfg={**TF_NORM, **norm_cfg},
             norm_eval=norm_eval,
-            init_cfg=init_cfg or DEFAULT_INIT,
+            init_cfg=init_cfg,
         )
         channels = [layer[-1].linear_conv.out_channels for layer in self.layers[FIRST_LAYER:6]]
         channels.append(self.out_channels)  # MMPretrain's: of the last convolution
         if LAST_INDEX not in out_indices:
-            del self.layers[-1]  # what is not asked for would be without gradients
-        self.out_channels = tuple(channels[index] for index in out_indices)
-        self.out_strides = tuple(STRIDES[index] for index in out_indices)
+            del self.layers[-1]  # it would get no gradients
+        self.feature_info = tuple(
+            FeatureInfo(channels[i], STRIDES[i], f'layers.{i + FIRST_LAYER}') for i in out_indices
+        )
+        self.out_channels = tuple(info.channels for info in self.feature_info)
         self.frozen_stages = frozen_stages
         self.with_cp = with_cp  # MMPretrain's own would update BatchNorm twice
         self.train()  # freezes now, before an optimizer or DistributedDataParallel looks
 
     def make_layer(self) -> None:
-        """Build the blocks; MMPretrain's code reads values, which the meta device has not."""
+        """Build the blocks on the CPU: MMPretrain reads values, and the meta device has none."""
         with torch.device('cpu'):
             super().make_layer()
         self.to(torch.get_default_device())
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Map an image batch ``(N, 3, H, W)`` to one map per entry of ``out_indices``."""
+        """Return one map per entry of ``out_indices`` for images ``(N, 3, H, W)`` of any size."""
         recompute = self.with_cp and is_training_on(self)
         maps = []
         for index, layer in enumerate(self.layers[: self.out_indices[-1] + 1]):

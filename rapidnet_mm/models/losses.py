@@ -1,4 +1,4 @@
-"""Losses that both stacks compute alike."""
+"""Losses that give the same value with every supported version of the MM packages."""
 
 from __future__ import annotations
 
@@ -12,14 +12,21 @@ from torch.nn import functional as F
 
 @MODELS.register_module()
 class WeightedCrossEntropy(nn.Module):
-    """Cross entropy of label maps, averaged over the labelled pixels by the weight of their class.
+    """Cross entropy of label maps: the mean over labelled pixels, weighted by their class.
 
-    MMSegmentation's own has class weights too, but stops at ignored pixels in its version 1.2.
+    MMSegmentation's CrossEntropyLoss has class weights, too. But version 1.2 of it fails where
+    pixels are ignored.
+
+    Example:
+        >>> loss = WeightedCrossEntropy(class_weight=(1.0, 2.0))
+        >>> labels = torch.tensor([[[0, 1], [1, 255]]])  # 255: not labelled
+        >>> round(loss(torch.zeros(1, 2, 2, 2), labels).item(), 4)
+        0.6931
 
     Args:
-        class_weight: one weight for each class; None weighs all alike.
-        loss_weight: factor on the whole.
-        loss_name: its name in the log.
+        class_weight: one weight for each class; None gives all classes the weight 1.
+        loss_weight: factor on the loss.
+        loss_name: name of the loss in the log.
     """
 
     def __init__(
@@ -37,10 +44,10 @@ class WeightedCrossEntropy(nn.Module):
     def forward(
         self, score: Tensor, label: Tensor, weight: Tensor | None = None, ignore_index: int = 255
     ) -> Tensor:
-        """The loss of scores ``(N, C, H, W)`` for labels ``(N, H, W)``, a scalar.
+        """Return the loss, a scalar, of scores ``(N, C, H, W)`` for labels ``(N, H, W)``.
 
-        ``weight`` ``(N, H, W)`` multiplies the loss of each pixel, as a pixel sampler has it. Where
-        all pixels are ignored the loss is 0.
+        ``weight`` ``(N, H, W)`` is a factor on the loss of each pixel; a pixel sampler gives it. If
+        all pixels are ignored, the loss is 0.
         """
         losses = F.cross_entropy(
             score, label, self.class_weight, ignore_index=ignore_index, reduction='none'

@@ -15,21 +15,26 @@ from ..errors import UserError
 
 @TASK_UTILS.register_module()
 class SSDLiteAnchorGenerator(SSDAnchorGenerator):
-    """SSD's anchors with three boxes on the first map: a small square, ratio 2 and ratio 1/2.
+    """SSD's anchors, but with only three boxes on the first map.
 
-    A level of scale ``s`` has squares of sizes ``s`` and ``sqrt(s * next)``, and boxes of size
-    ``s`` with every ratio and its inverse; the first level has a square of ``first_scale`` instead
-    of its two, and ratio 2 only.
+    A map of scale ``s`` has squares of sizes ``s`` and ``sqrt(s * next)``, where ``next`` is the
+    scale of the next map, and boxes of size ``s`` with every ratio and its inverse. The first map
+    has one square, of size ``first_scale``, and boxes of ratio 2 and 1/2.
+
+    Example:
+        >>> anchors = SSDLiteAnchorGenerator(input_size=320)
+        >>> anchors.num_base_priors
+        [3, 6, 6, 6, 6, 6]
 
     Args:
         input_size: side of the square input image, in pixels.
-        strides: of the maps, in pixels.
-        scales: sizes as parts of ``input_size``, one per map, and one more for after the last.
-        first_scale: size of the square on the first map, as part of ``input_size``.
+        strides: strides of the maps, in pixels.
+        scales: sizes as parts of ``input_size``: one per map, and one more after the last.
+        first_scale: size of the square on the first map, as a part of ``input_size``.
         ratios: aspect ratios above 1 on all maps but the first.
 
     Raises:
-        UserError: numbers of strides and scales do not go together.
+        UserError: the number of scales does not fit the number of strides.
     """
 
     def __init__(
@@ -56,7 +61,7 @@ class SSDLiteAnchorGenerator(SSDAnchorGenerator):
         )
 
     def gen_base_anchors(self) -> list[Tensor]:
-        """Anchors of one cell per level, ``(boxes, 4)``, as corners in pixels."""
+        """Return the anchors of one cell per map, ``(boxes, 4)``, as corners in pixels."""
         levels = super().gen_base_anchors()
         x, y = self.centers[0]
         half = self.first_size / 2
@@ -67,10 +72,10 @@ class SSDLiteAnchorGenerator(SSDAnchorGenerator):
 
 @MODELS.register_module()
 class SSDLiteHead(SSDHead):
-    """MMDetection's SSDHead, which computes its loss without a loss module and so has none.
+    """MMDetection's SSDHead, with its arguments, made to predict.
 
-    Prediction, shared with the other heads, asks that module whether it has classes of its own.
-    Takes the arguments of the original.
+    The code for prediction, which all heads share, reads ``loss_cls``. SSDHead computes its loss
+    without such a module and does not set it.
     """
 
     loss_cls = None

@@ -1,6 +1,7 @@
 """Timing in turns, and the test of a model in its inference form."""
 
 import logging
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -9,10 +10,12 @@ from mmengine.model import BaseTTAModel
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from rapidnet_mm.analysis.speed import prediction
 from rapidnet_mm.analysis.speed.inference_form import InferenceForm
 from rapidnet_mm.analysis.speed.prediction import Prediction
 from rapidnet_mm.analysis.speed.timing import Speed, in_turns
 from rapidnet_mm.backbones.layers import ConvNormAct
+from rapidnet_mm.commands import benchmark
 
 
 def test_steps_take_turns_begin_in_turn_and_the_first_round_does_not_count():
@@ -22,7 +25,7 @@ def test_steps_take_turns_begin_in_turn_and_the_first_round_does_not_count():
     assert [len(seconds) for seconds in times] == [3, 3, 3]
 
 
-def test_speeds_are_told_against_the_first():
+def test_speeds_are_compared_with_the_first():
     speeds = {'plain': Speed([0.2, 0.1, 0.4], 2), 'fast': Speed([0.1, 0.1, 0.1], 2)}
     found = Prediction(speeds, {'process': 5.0}, {'other': 'why'}, 'folded: nothing', 'all')
     assert speeds['plain'].images_per_second == pytest.approx(10)
@@ -31,6 +34,15 @@ def test_speeds_are_told_against_the_first():
     first, second = found.to_dict()['speeds']
     assert (first['name'], first['p50_ms'], first['ratio']) == ('plain', pytest.approx(200), 1)
     assert (second['name'], second['ratio']) == ('fast', pytest.approx(2))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='on a GPU the peaks are counted by torch')
+def test_where_the_system_does_not_count_memory_the_table_says_so(monkeypatch):
+    assert prediction._peak_memory({}, {})['process'] > 10
+    monkeypatch.setitem(sys.modules, 'resource', None)  # as on Windows
+    assert prediction._peak_memory({}, {}) == {}
+    result = Prediction({'plain': Speed([0.2], 1)}, {}, {}, 'folded: nothing', 'all')
+    assert 'peak memory: not known' in benchmark._to_text(result, 'title')
 
 
 class Network(nn.Module):

@@ -9,6 +9,7 @@ import torch
 from rapidnet_mm.analysis import summary
 from rapidnet_mm.analysis.complexity import measure
 from rapidnet_mm.engine.config import load_config
+from rapidnet_mm.engine.device import default_device, device_name
 from rapidnet_mm.engine.runner import build_runner, resume_from
 
 CONFIG = str(Path(__file__).parents[2] / 'configs/maskrcnn_rapidnet_ti_shapes.py')
@@ -47,7 +48,7 @@ def test_the_summary_has_the_facts(trainer, tmp_path):
     text = summary.start_text(runner)
     found = facts(text)
     parameters = sum(p.numel() for p in runner.model.parameters()) / 1e6
-    flops = measure(copy.deepcopy(runner.model).to('meta'), (192, 256)).total.macs / 1e9
+    flops = measure(copy.deepcopy(runner.model).to('meta'), (192, 256)).total.flops / 1e9
     for fact in ('MaskRCNN', 'RapidNet ti', f'{parameters:.2f} M', f'{flops:.2f} G', '192x256'):
         assert fact in found['model']
     count = len(runner.train_dataloader.dataset)
@@ -58,6 +59,7 @@ def test_the_summary_has_the_facts(trainer, tmp_path):
     assert found['batch'].startswith('3 images ')
     assert 'AdamW, learning rate 0.001, LinearLR, CosineAnnealingLR' in found['optimizer']
     assert found['precision'] == 'float32'
+    assert found['device'].startswith(f'{default_device()}: {device_name()}')
     assert 'random' in found['weights']
     assert found['results'] == str(tmp_path / 'work')
     assert found['log'] == runner.logger.log_file

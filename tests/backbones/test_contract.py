@@ -7,6 +7,8 @@ from torch import nn
 
 import rapidnet_mm.models  # noqa: F401  registers
 from rapidnet_mm import UserError
+from rapidnet_mm.backbones import RapidNet, TappedBackbone
+from rapidnet_mm.backbones.base import DEFAULT_INIT
 from rapidnet_mm.backbones.layers import DropPath
 from rapidnet_mm.weights.contract import fixed_tensors
 from tests.training import assert_same_training, random_statistics, train_one_step
@@ -58,6 +60,18 @@ def test_maps_have_the_declared_channels_and_strides_at_any_size(config):
             (2, channels, -(-size[0] // stride), -(-size[1] // stride))
             for channels, stride in zip(model.out_channels, model.out_strides, strict=True)
         ]
+
+
+@all_families
+def test_feature_info_names_the_modules_that_return_the_maps(family):
+    config = {**FAMILIES[family], 'out_indices': tuple(range(STAGES[family]))}
+    model = random_statistics(MODELS.build(config)).eval()
+    tapped = TappedBackbone(config, [info.module for info in model.feature_info]).eval()
+    tapped.backbone.load_state_dict(model.state_dict())
+    assert tapped.feature_info == model.feature_info
+    image = torch.randn(1, 3, 33, 65)
+    for ours, expected in zip(tapped(image), model(image), strict=True):
+        assert ours.equal(expected)
 
 
 @all_families
@@ -195,6 +209,62 @@ def test_drop_path_keeps_the_expectation():
     dropped = DropPath(0.25).train()(torch.ones(20_000, 1, 1, 1))
     assert dropped.unique().tolist() == pytest.approx([0, 4 / 3])
     assert dropped.mean().item() == pytest.approx(1, abs=0.02)
+
+
+def test_small_rates_drop_as_often_in_bfloat16():
+    torch.manual_seed(0)
+    dropped = DropPath(0.001).train()(torch.ones(1_000_000, 1, dtype=torch.bfloat16))
+    assert (dropped == 0).sum().item() == pytest.approx(1000, abs=130)  # four deviations
+
+
+def test_files_and_drawn_weights_are_kept_apart_and_init_cfg_can_be_replaced(tmp_path):
+    drawn = dict(type='Constant', layer='Conv2d', val=0.25)
+    file = dict(type='Pretrained', checkpoint=str(tmp_path / 'weights.pth'))
+    model = RapidNet('ti', init_cfg=[drawn, file])
+    assert (model.init_cfg, model.pretrained) == ([drawn], [file])
+    model.init_cfg = file
+    assert (model.init_cfg, model.pretrained) == ([DEFAULT_INIT], [file])
+    model.init_cfg = None
+    assert (model.init_cfg, model.pretrained) == ([DEFAULT_INIT], [])
+
+
+def test_a_file_is_loaded_again_when_weights_are_initialised_again(tmp_path):
+    torch.save(RapidNet('ti').state_dict(), tmp_path / 'weights.pth')
+    file = dict(type='Pretrained', checkpoint=str(tmp_path / 'weights.pth'))
+    model = RapidNet('ti', init_cfg=file)
+    model.init_weights()
+    loaded = model.stem[0].conv.weight.clone()
+    nn.init.zeros_(model.stem[0].conv.weight)
+    model.init_weights()
+    assert model.stem[0].conv.weight.equal(loaded)
+
+
+@pytest.mark.parametrize('init_cfg', ['file.pth', dict(checkpoint='file.pth'), [3]])
+def test_an_init_cfg_without_a_type_is_refused(init_cfg):
+    with pytest.raises(UserError, match=r'RapidNet: init_cfg=.*needs a type'):
+        RapidNet('ti', init_cfg=init_cfg)
+
+
+@pytest.mark.parametrize('name', ['droppath_rate', 'stem', 'channels', 'widths', 'use_se'])
+@all_families
+def test_an_argument_that_does_not_exist_is_refused_by_the_name_of_the_class(family, name):
+    with pytest.raises((UserError, TypeError), match=f"unexpected keyword argument '{name}'") as e:
+        build(family, **{name: 1})
+    assert family in str(e.value)
+    if family != 'TFEfficientNet':  # its arguments are all its own, so Python names them
+        assert all(argument in str(e.value) for argument in ('frozen_stages', 'init_cfg'))
+
+
+@pytest.mark.parametrize(
+    'norm_cfg',
+    ['BN', dict(type='GN'), dict(type='GN', num_groups=5), dict(type='BN', epsilon=1e-3)],
+    ids=str,
+)
+def test_a_norm_that_does_not_go_is_refused_in_one_line(norm_cfg):
+    with pytest.raises(UserError, match='norm_cfg=') as error:
+        RapidNet('ti', norm_cfg=norm_cfg)
+    assert '\n' not in str(error.value)
+    assert not str(error.value).endswith(': ')
 
 
 @all_families

@@ -30,7 +30,7 @@ VARIANTS = {
 }
 IMAGE = torch.randn(2, 3, 65, 96, generator=torch.Generator().manual_seed(0))
 # Of a dilated block's mixer: (kernel, dilation) of its branches.
-VIEWS = {
+BRANCHES = {
     'pointwise': [(1, 1)],
     'conv3x3': [(3, 1)],
     'sldc': [(3, 2)],
@@ -67,12 +67,12 @@ def test_every_parameter_gets_a_gradient_and_maps_keep_their_sizes(variant):
     assert all(gradient.any() for gradient in offsets)
 
 
-@pytest.mark.parametrize(('variant', 'views'), VIEWS.items())
-def test_branches_have_the_kernels_and_dilations_that_were_asked_for(variant, views):
+@pytest.mark.parametrize(('variant', 'branches'), BRANCHES.items())
+def test_branches_have_the_kernels_and_dilations_that_were_asked_for(variant, branches):
     for block in dilated_blocks(build(variant)):
         convs = [branch.conv for branch in block.mixer.branch.branches]
         assert [(c.kernel_size, c.dilation) for c in convs] == [
-            ((kernel, kernel), (dilation, dilation)) for kernel, dilation in views
+            ((kernel, kernel), (dilation, dilation)) for kernel, dilation in branches
         ]
 
 

@@ -12,7 +12,7 @@ from rapidnet_mm import UserError
 from rapidnet_mm.engine import config as engine_config
 from rapidnet_mm.engine import cpu
 from rapidnet_mm.engine import runner as engine_runner
-from rapidnet_mm.engine.device import counted, default_device, device_name
+from rapidnet_mm.engine.device import counted, default_device, device_name, wait_for_gpu
 
 
 @pytest.fixture
@@ -32,10 +32,16 @@ def test_the_best_device_is_taken(cuda, mps, device, monkeypatch):
 
 
 @pytest.mark.usefixtures('apple')
-def test_an_apple_gpu_is_named_and_the_cpu_has_its_threads(monkeypatch):
+def test_an_apple_gpu_is_named_and_waited_for(monkeypatch):
+    calls = []
+    monkeypatch.setattr(torch.mps, 'synchronize', lambda: calls.append('waits'))
     assert 'Apple' in device_name()
+    wait_for_gpu()
+    assert calls == ['waits']
     monkeypatch.setattr(torch.backends.mps, 'is_available', lambda: False)
-    assert device_name() == f'CPU, {counted(torch.get_num_threads(), "thread")}'
+    assert 'Apple' not in device_name()
+    wait_for_gpu()
+    assert calls == ['waits']
 
 
 @pytest.mark.usefixtures('apple')

@@ -32,10 +32,6 @@ def source():
     return random_statistics(RapidNet('ti'))
 
 
-def fill(model, content, source):
-    return fill_model(model, weights_for(model, content, source), source)
-
-
 def assert_same(ours, theirs):
     for key, value in theirs.state_dict().items():
         assert ours.state_dict()[key].equal(value), key
@@ -97,7 +93,8 @@ def test_a_changed_fixed_kernel_is_refused_in_backbones_and_models():
     state[key] = state[key] * 1.001
     model = nn.Module()
     model.backbone = VGNet('f_1_0mp')
-    line = refusal(fill, model, {f'backbone.{k}': v for k, v in state.items()}, 'my.pth')
+    weights = weights_for(model, {f'backbone.{k}': v for k, v in state.items()}, 'my.pth')
+    line = refusal(fill_model, model, weights, 'my.pth')
     assert_says(line, 'my.pth', key, 'VGNet', 'f_1_0mp')
 
 
@@ -105,7 +102,8 @@ def test_a_changed_fixed_kernel_is_refused_in_backbones_and_models():
 def test_layers_that_the_backbone_of_a_model_lacks_are_refused(extra):
     detector = Detector()
     state = {**detector.state_dict(), f'backbone.{extra}': torch.zeros(3)}
-    assert_says(refusal(fill, detector, {'state_dict': state}, 'my.pth'), 'my.pth', extra)
+    weights = weights_for(detector, {'state_dict': state}, 'my.pth')
+    assert_says(refusal(fill_model, detector, weights, 'my.pth'), 'my.pth', extra)
 
 
 @pytest.mark.parametrize('prefix', ['teacher', 'teacher.', None])

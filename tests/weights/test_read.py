@@ -88,9 +88,10 @@ def test_functions_that_torch_never_allows_are_refused_with_the_way_out(created,
 
 def test_init_cfg_runs_no_code(malicious, created):
     for backbone in (RapidNet('ti'), ResNet(18)):
-        backbone.init_cfg = dict(type='Pretrained', checkpoint=malicious)
+        init_cfg = dict(type='Pretrained', checkpoint=malicious)
+        backbone.init_cfg = init_cfg
         assert_refused(created, backbone.init_weights)
-        backbone.init_cfg['prefix'] = 'backbone'
+        backbone.init_cfg = {**init_cfg, 'prefix': 'backbone'}
         assert_refused(created, backbone.init_weights)
 
 
@@ -241,7 +242,7 @@ def test_a_pinned_sum_is_checked_before_anything_is_loaded(tmp_path):
     for fill in (partial(load_pretrained, empty), lambda **kw: Pretrained(**kw)(empty)):
         refusal(partial(fill, **arguments))
         assert empty.weight.item() == before
-    target.init_cfg['sha256'] = right[:8]
+    target.init_cfg = {**init_cfg, 'sha256': right[:8]}
     assert_says(refusal(target.init_weights), right[:8], '64 hexadecimal digits')
 
 

@@ -12,7 +12,7 @@ from mmengine.runner import checkpoint as mmengine_checkpoint
 from safetensors.torch import save_file
 
 from rapidnet_mm import installation
-from rapidnet_mm.weights import read as reading
+from rapidnet_mm.weights import read
 from rapidnet_mm.weights.read import read_checkpoint
 from tests.messages import assert_says, refusal
 
@@ -32,8 +32,8 @@ def paths(tmp_path):
 
 @pytest.mark.parametrize('kind', ['zip', 'pickle', 'safetensors'])
 def test_every_format_is_known_and_read(kind, paths):
-    assert reading.kind_of(paths[kind]) == kind
-    assert reading.fault_of(paths[kind]) is None
+    assert read.kind_of(paths[kind]) == kind
+    assert read.fault_of(paths[kind]) is None
     for place in ('cpu', torch.device('cpu'), None, lambda storage, _: storage):
         content = read_checkpoint(paths[kind], place)
         assert content['state_dict']['weight'].equal(STATE['weight'])
@@ -49,23 +49,23 @@ def test_tensors_go_where_they_are_wanted(kind, paths):
 def test_a_file_that_is_cut_off_has_a_fault(kind, paths):
     with open(paths[kind], 'r+b') as file:
         file.truncate(paths[kind].stat().st_size - 2)
-    assert_says(reading.fault_of(paths[kind]), 'cut off')
+    assert_says(read.fault_of(paths[kind]), 'cut off')
 
 
 def test_a_file_of_another_kind_has_a_fault_that_shows_its_beginning(tmp_path):
     path = tmp_path / 'x'
     path.write_bytes(b'')
-    assert reading.kind_of(path) is None
-    assert_says(reading.fault_of(path), 'empty')
+    assert read.kind_of(path) is None
+    assert_says(read.fault_of(path), 'empty')
     path.write_bytes(b'<html>no such file</html>')
-    assert reading.kind_of(path) is None
-    assert_says(reading.fault_of(path), '<html>')
-    assert 'empty' not in reading.fault_of(path)
+    assert read.kind_of(path) is None
+    assert_says(read.fault_of(path), '<html>')
+    assert 'empty' not in read.fault_of(path)
 
 
 def test_what_a_safetensors_file_says_of_itself_is_kept(tmp_path):
     meta = {'classes': ['cat', 'dog'], 'epoch': 12}
-    save_file(STATE, tmp_path / 'x', {reading.METADATA: json.dumps(meta), 'format': 'pt'})
+    save_file(STATE, tmp_path / 'x', {read.METADATA: json.dumps(meta), 'format': 'pt'})
     assert read_checkpoint(tmp_path / 'x')['meta'] == meta
 
 
@@ -82,7 +82,7 @@ def test_what_is_no_sum_is_refused_as_such(wrong, paths):
 
 
 def test_a_wrong_sum_of_a_download_tells_how_to_get_another(paths, monkeypatch):
-    monkeypatch.setattr(reading, 'downloaded', lambda *_: paths['zip'])
+    monkeypatch.setattr(read, 'downloaded', lambda *_: paths['zip'])
     local = refusal(read_checkpoint, paths['zip'], 'cpu', 'ab' * 32)
     remote = refusal(read_checkpoint, 'https://example.org/new.pth', 'cpu', 'ab' * 32)
     assert_says(remote, paths['zip'], 'delete it')
@@ -99,11 +99,11 @@ def test_the_home_folder_may_be_a_tilde(paths, tmp_path, monkeypatch):
     assert read_checkpoint(f'~/{paths["zip"].name}')['state_dict'].keys() == STATE.keys()
 
 
-@pytest.mark.parametrize('read', [read_checkpoint, reading.unpickle])
-def test_a_file_that_holds_no_dict_is_named_with_what_it_holds(read, tmp_path, capsys):
+@pytest.mark.parametrize('reader', [read_checkpoint, read.unpickle])
+def test_a_file_that_holds_no_dict_is_named_with_what_it_holds(reader, tmp_path, capsys):
     torch.save([torch.ones(1)], tmp_path / 'x.pth')
-    assert_says(refusal(read, tmp_path / 'x.pth'), tmp_path / 'x.pth', 'list')
-    assert ('warning' in capsys.readouterr().err) == (read is reading.unpickle)
+    assert_says(refusal(reader, tmp_path / 'x.pth'), tmp_path / 'x.pth', 'list')
+    assert ('warning' in capsys.readouterr().err) == (reader is read.unpickle)
 
 
 def test_the_size_of_a_damaged_file_is_told(tmp_path):
@@ -113,28 +113,28 @@ def test_the_size_of_a_damaged_file_is_told(tmp_path):
 
 @pytest.mark.parametrize('forced', [None, '1'])
 def test_unpickling_leaves_the_environment_as_it_was(forced, paths, tmp_path, monkeypatch):
-    monkeypatch.delenv(reading.FORCE_SAFE, raising=False)
+    monkeypatch.delenv(read.FORCE_SAFE, raising=False)
     if forced:
-        monkeypatch.setenv(reading.FORCE_SAFE, forced)
+        monkeypatch.setenv(read.FORCE_SAFE, forced)
     broken = tmp_path / 'broken.pth'
     broken.write_bytes(b'PK')
-    assert reading.unpickle(paths['zip'])['state_dict']['weight'].equal(STATE['weight'])
-    assert os.environ.get(reading.FORCE_SAFE) == forced
-    assert_says(refusal(reading.unpickle, broken), broken, 'even with --trust')
-    assert os.environ.get(reading.FORCE_SAFE) == forced
+    assert read.unpickle(paths['zip'])['state_dict']['weight'].equal(STATE['weight'])
+    assert os.environ.get(read.FORCE_SAFE) == forced
+    assert_says(refusal(read.unpickle, broken), broken, 'even with --trust')
+    assert os.environ.get(read.FORCE_SAFE) == forced
 
 
 def test_unpickling_reads_safetensors_too_and_puts_tensors_on_the_cpu(paths, monkeypatch):
-    assert reading.unpickle(paths['safetensors'])['state_dict']['weight'].equal(STATE['weight'])
+    assert read.unpickle(paths['safetensors'])['state_dict']['weight'].equal(STATE['weight'])
     places, load = [], torch.load
 
     def record(path, map_location, **arguments):
         places.append(map_location)
         return load(path, map_location=map_location, **arguments)
 
-    monkeypatch.delenv(reading.FORCE_SAFE, raising=False)
+    monkeypatch.delenv(read.FORCE_SAFE, raising=False)
     monkeypatch.setattr(torch, 'load', record)
-    reading.unpickle(paths['zip'])
+    read.unpickle(paths['zip'])
     assert places == ['cpu']
 
 
@@ -152,8 +152,8 @@ def test_an_old_name_leads_to_the_new_one(paths, monkeypatch):
     monkeypatch.setattr(mmengine_checkpoint, 'get_external_models', lambda: {'new': 'new.pth'})
     monkeypatch.setattr(mmengine_checkpoint, '_get_mmengine_home', lambda: str(paths['zip'].parent))
     for name in ('old', 'new'):
-        assert reading.locate(f'open-mmlab://{name}') == paths['zip']
-    assert_says(refusal(reading.locate, 'openmmlab://newer'), 'openmmlab://newer', 'is new')
+        assert read.locate(f'open-mmlab://{name}') == paths['zip']
+    assert_says(refusal(read.locate, 'openmmlab://newer'), 'openmmlab://newer', 'is new')
 
 
 @pytest.mark.parametrize('wrapped', [True, False])

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ...backbones.blocks import GRAPH_STEP, max_relative
+from ...engine.device import default_device
 from .timing import bind, in_turns
 
 
@@ -34,8 +35,8 @@ def graph_speed(shape: tuple[int, int, int, int], steps: int) -> dict[str, tuple
     Returns:
         The median seconds of both, for 'forward', without gradients, and 'forward and backward'.
     """
-    device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    layout = torch.contiguous_format if device == 'cuda' else torch.channels_last  # as we train
+    device = default_device()
+    layout = torch.channels_last if device == 'cpu' else torch.contiguous_format  # as we train
     x = torch.randn(shape, device=device).to(memory_format=layout)
     leaf = x.clone().requires_grad_()
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ...deploy.fuse import to_inference
 from ...engine.config import build_model
 from ...engine.cpu import keep_memory
+from ...engine.device import default_device
 from ..network import named_run_errors, run_network
 from .timing import Speed, bind, in_turns
 
@@ -72,7 +73,7 @@ def prediction_speed(
     Raises:
         UserError: the model cannot be built, or does not run at that shape.
     """
-    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    device = default_device()
     keep_memory()
     image = torch.randn(batch, 3, *shape, device=device)
     models = _forms(build_model(cfg, backbone_only, device))
@@ -123,7 +124,7 @@ def _peak_memory(
     models: dict[str, nn.Module], calls: dict[str, Callable[[], Any]]
 ) -> dict[str, float]:
     """Return peaks in MiB: of each variant on a GPU, else of the process if the system counts."""
-    if not torch.cuda.is_available():
+    if default_device() != 'cuda':
         return _process_peak()
     peaks = {}
     for name, call in calls.items():

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import platform
-import re
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torchvision
 from rich.progress import track
+
+from ...engine.device import device_name, wait_for_gpu
 
 
 class Speed(NamedTuple):
@@ -66,16 +66,10 @@ def bind(function: Callable, *args: Any) -> Callable[[], Any]:
     return lambda: function(*args)
 
 
-def wait_for_gpu() -> None:
-    """Wait until the GPU has finished, if there is one."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-
-
 def environment() -> dict[str, Any]:
     """Return what the times hold for: device, threads and versions."""
     return dict(
-        device=torch.cuda.get_device_name() if torch.cuda.is_available() else _processor(),
+        device=device_name(),
         threads=torch.get_num_threads(),
         torch=torch.__version__,
         torchvision=torchvision.__version__,
@@ -87,9 +81,3 @@ def environment_text() -> str:
     """Return device, threads and version of torch in one line."""
     setting = environment()
     return f'{setting["device"]}, {setting["threads"]} threads, torch {setting["torch"]}'
-
-
-def _processor() -> str:
-    cpuinfo = Path('/proc/cpuinfo')
-    names = re.findall(r'model name\s*: (.*)', cpuinfo.read_text()) if cpuinfo.exists() else []
-    return names[0] if names else platform.machine()

@@ -6,13 +6,13 @@ import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 
 from ...engine.config import named_config_errors
 from ...engine.cpu import tune_for_cpu
+from ...engine.device import default_device
 from ...errors import UserError
 from .timing import Speed, in_turns
 
@@ -48,8 +48,7 @@ def _training_step(cfg: Config, batch: int, shape: tuple[int, int]) -> Callable[
     with named_config_errors():
         model = MODELS.build(cfg.model).train()
         optimizer = build_optim_wrapper(model, cfg.optim_wrapper)
-    if torch.cuda.is_available():
-        model.cuda()
+    model.to(default_device())
     tune_for_cpu(model)
 
     def step() -> None:

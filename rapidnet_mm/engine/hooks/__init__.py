@@ -1,4 +1,4 @@
-"""Hooks of the training loop."""
+"""Hooks: what happens at set moments of a training or a test."""
 
 from .checkpoint import AtomicBackend, AtomicCheckpointHook
 from .curves import CurvesHook

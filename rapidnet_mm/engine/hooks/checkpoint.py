@@ -28,7 +28,7 @@ class AtomicBackend(LocalBackend):
 
 
 class _RemovesLater:
-    """A file backend that notes what to remove, for when its replacement is safe."""
+    """A file backend that removes files later: when their replacement is written."""
 
     def __init__(self, backend: Any):
         self._backend = backend
@@ -51,8 +51,8 @@ class _RemovesLater:
 class AtomicCheckpointHook(CheckpointHook):
     """MMEngine's CheckpointHook with files that are never half-written.
 
-    A file gets its final name only when it is whole; outdated checkpoints go only after that, so
-    that there is always one to resume from. Takes the arguments of the original.
+    A file gets its final name when it is whole. Outdated checkpoints are removed after that, so
+    there is always one to resume from. Takes the arguments of MMEngine's hook.
     """
 
     def __init__(self, *args: Any, **kwargs: Any):
@@ -60,7 +60,7 @@ class AtomicCheckpointHook(CheckpointHook):
         super().__init__(*args, **kwargs)
 
     def before_train(self, runner: Any) -> None:
-        """Clear away what a killed run left half-written."""
+        """Remove the half-written files of a killed run."""
         super().before_train(runner)
         if is_main_process():
             for pattern in ('epoch_*', 'iter_*', 'best_*'):
@@ -88,14 +88,14 @@ def _number(file: Path) -> int:
 
 
 def latest_checkpoint(work_dir: str | Path) -> Path | None:
-    """The newest whole checkpoint of a training run, None if there is none.
+    """Return the newest whole checkpoint of a training, None if there is none.
 
-    Best-of copies hold no optimizer, so they are not candidates. Files that another tool left
-    half-written are passed over.
+    The best checkpoints have no optimizer state, so they do not count. Nor do files that another
+    tool left half-written.
     """
     folder = Path(work_dir)
     files = [*folder.glob('epoch_*.pth'), *folder.glob('iter_*.pth')]
-    # The number decides where a copy has made all times the same.
+    # After copying a folder all times may be equal; then the number decides.
     files.sort(key=lambda file: (file.stat().st_mtime, _number(file)), reverse=True)
-    # torch.save writes a zip archive, whose directory comes last: readable means whole.
+    # torch.save writes a zip archive. Its directory comes last, so who can read it has it whole.
     return next((file for file in files if zipfile.is_zipfile(file)), None)

@@ -26,7 +26,7 @@ class CurvesHook(Hook):
         self.filename = filename
 
     def after_val_epoch(self, runner: Any, metrics: dict | None = None) -> None:  # noqa: ARG002
-        """Redraw, so that a run that is still going can be looked at."""
+        """Draw the run so far."""
         self._redraw(runner)
 
     def after_train(self, runner: Any) -> None:
@@ -35,7 +35,7 @@ class CurvesHook(Hook):
 
     @master_only
     def _redraw(self, runner: Any) -> None:
-        # What an earlier, unrelated run left in the folder does not belong in the picture.
+        # The folder may hold the scalars of an earlier run, which this one does not continue.
         run = '*' if runner._resume else runner.timestamp
         train, val = read_scalars(runner.work_dir, run)
         if train:

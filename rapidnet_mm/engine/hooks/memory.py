@@ -1,4 +1,4 @@
-"""Memory that validation does not need any more."""
+"""Memory that validation and tests no longer need."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ..cpu import glibc
 class TrimMemoryHook(Hook):
     """Gives freed memory back to the system during validation and tests.
 
-    The C library keeps what large maps leave behind in its heap, in holes that fit the next image
-    less and less, so that resident memory would creep up with the number of images.
+    The C library keeps the freed memory of large maps in its heap. The holes fit the next image
+    worse and worse, and the memory of the process would grow with every image.
 
     Args:
-        interval: images, per process, from one time to the next.
+        interval: after how many batches of a process memory is given back.
     """
 
     def __init__(self, interval: int = 1):
@@ -26,7 +26,7 @@ class TrimMemoryHook(Hook):
         self._trim = glibc('malloc_trim')
 
     def after_val_iter(self, runner: Any, batch_idx: int, *_: Any, **__: Any) -> None:  # noqa: ARG002
-        """See the class."""
+        """Give memory back."""
         if self._trim is not None and (batch_idx + 1) % self.interval == 0:
             self._trim(0)
 

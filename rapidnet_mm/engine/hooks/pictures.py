@@ -1,4 +1,4 @@
-"""Pictures of what models predict, beside what is right: label maps, and classes of images."""
+"""Pictures of predictions beside the ground truth: of label maps, and of classified images."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ...display.results import Classification
 
 
 class _PicturesHook(Hook):
-    """Leaves a picture of every test image.
+    """Writes a picture of every test image.
 
     Args:
-        out_dir: the folder.
+        out_dir: the folder of the pictures.
     """
 
     priority = 'VERY_LOW'
@@ -42,17 +42,17 @@ class _PicturesHook(Hook):
             write_image(picture[..., ::-1], self.out_dir / name)
 
     def _drawn(self, image: np.ndarray, sample: Any, meta: Mapping[str, Any]) -> np.ndarray:
-        """The picture of an image and what is predicted for it, both RGB."""
+        """Return the picture of an image with its prediction, both RGB."""
         raise NotImplementedError
 
     def _name(self, source: Path) -> Path:
-        """Where in the folder the picture of a file goes; the suffix does not count."""
+        """Return where in the folder the picture of a file goes, with any suffix."""
         return Path(source.name)
 
 
 @HOOKS.register_module()
 class LabelPicturesHook(_PicturesHook):
-    """Leaves a picture of every test image: image, ground truth, prediction, and a legend.
+    """Writes a picture of every test image: image, ground truth, prediction, and a legend.
 
     Args:
         out_dir: the folder; a picture has the name of its image, as ``.jpg``.
@@ -72,7 +72,7 @@ class LabelPicturesHook(_PicturesHook):
 
 @HOOKS.register_module()
 class ClassPicturesHook(_PicturesHook):
-    """Leaves a picture of every test image: the image, its class, and the most likely ones.
+    """Writes a picture of every test image: the image, its class, and the most likely classes.
 
     Args:
         out_dir: the folder; pictures have the names of class folder and image, as ``.jpg``.
@@ -80,9 +80,9 @@ class ClassPicturesHook(_PicturesHook):
 
     def _drawn(self, image: np.ndarray, sample: Any, meta: Mapping[str, Any]) -> np.ndarray:
         classes = meta['classes']
-        found = Classification(sample.pred_score.cpu().numpy(), classes, image.shape[:2])
+        result = Classification(sample.pred_score.cpu().numpy(), classes, image.shape[:2])
         (label,) = sample.gt_label.tolist()
-        return compose([Panel(f'is {classes[label]}', image)], found.legend(palette_of(meta)))
+        return compose([Panel(f'is {classes[label]}', image)], result.legend(palette_of(meta)))
 
     def _name(self, source: Path) -> Path:
         return Path(source.parent.name, source.name)

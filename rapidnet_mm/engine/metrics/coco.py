@@ -18,7 +18,7 @@ from mmengine.registry import METRICS
 from ...display.tables import text_table
 from ...errors import UserError
 
-# The order in which both libraries give them.
+# In the order of both libraries.
 NUMBERS = (
     'mAP',
     'mAP_50',
@@ -36,7 +36,7 @@ NUMBERS = (
 
 
 class Backend(NamedTuple):
-    """Where one library keeps what we use of it."""
+    """Names of what we use of one library: modules, and the class of the evaluator."""
 
     coco: str
     evaluator: str
@@ -55,10 +55,10 @@ BACKENDS = {
 
 
 def coco_api(backend: str) -> SimpleNamespace:
-    """The classes ``COCO`` and ``COCOeval`` and the module ``mask`` of one backend.
+    """Return the classes ``COCO`` and ``COCOeval`` and the module ``mask`` of one backend.
 
     Raises:
-        UserError: an unknown backend, or one that is not installed.
+        UserError: the backend is unknown or not installed.
     """
     if backend not in BACKENDS:
         raise UserError(f'COCO evaluation has no backend {backend!r}; choose one of {[*BACKENDS]}')
@@ -84,11 +84,11 @@ def evaluate(
     img_ids: Sequence[int] | None = None,
     cat_ids: Sequence[int] | None = None,
 ) -> Any:
-    """Run COCO's evaluation; the result has ``stats`` (12 numbers) and ``eval['precision']``.
+    """Return COCO's evaluation, which has ``stats`` (12 numbers) and ``eval['precision']``.
 
     Args:
         ground_truth: a ``COCO`` object of the same backend.
-        detections: COCO result entries; none at all is allowed and gives zeros.
+        detections: COCO result entries; the list may be empty, which gives zeros.
         iou_type: 'bbox' or 'segm'.
         backend: one of ``BACKENDS``.
         img_ids: images to evaluate, default all.
@@ -97,15 +97,15 @@ def evaluate(
     api = coco_api(backend)
     with contextlib.redirect_stdout(io.StringIO()):  # both libraries print as they go
         if detections:
-            # Mask AP by area must use the mask's area, so the box has to go.
+            # With a box the libraries would sort masks by the area of the box.
             drop = ('bbox',) if iou_type == 'segm' else ('segmentation',)
             entries = [{k: v for k, v in d.items() if k not in drop} for d in detections]
-            found = ground_truth.loadRes(entries)
+            predictions = ground_truth.loadRes(entries)
         else:
-            found = api.COCO()
-            found.dataset = {**ground_truth.dataset, 'annotations': []}
-            found.createIndex()
-        run = api.COCOeval(ground_truth, found, iou_type)
+            predictions = api.COCO()
+            predictions.dataset = {**ground_truth.dataset, 'annotations': []}
+            predictions.createIndex()
+        run = api.COCOeval(ground_truth, predictions, iou_type)
         if img_ids is not None:
             run.params.imgIds = list(img_ids)
         if cat_ids is not None:
@@ -162,18 +162,18 @@ class CocoAP(BaseMetric):
         self._mask = api.mask
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:  # noqa: ARG002
-        """Keep one batch's predictions, masks as RLE, so that memory stays small."""
+        """Keep the predictions of one batch. Masks are kept as RLE, which is small."""
         for sample in data_samples:
-            found = sample['pred_instances']
+            instances = sample['pred_instances']
             result = {
                 'img_id': sample['img_id'],
-                'bboxes': _numpy(found['bboxes']),
-                'scores': _numpy(found['scores']),
-                'labels': _numpy(found['labels']),
+                'bboxes': _numpy(instances['bboxes']),
+                'scores': _numpy(instances['scores']),
+                'labels': _numpy(instances['labels']),
             }
             if 'segm' in self.iou_types:
-                masks = _numpy(found['masks']).astype(np.uint8)
-                # RLE runs down the columns: Fortran order, one instance after the other.
+                masks = _numpy(instances['masks']).astype(np.uint8)
+                # RLE runs down the columns: (H, W, N) in Fortran order.
                 result['masks'] = self._mask.encode(np.asfortranarray(masks.transpose(1, 2, 0)))
             self.results.append(result)
 
@@ -209,7 +209,7 @@ class CocoAP(BaseMetric):
 
 
 def _mean(precision: np.ndarray) -> float:
-    """Mean over what is defined; -1, as COCO says, where a category has no ground truth."""
+    """Return the mean of the defined values; -1, as COCO does, if there is no ground truth."""
     defined = precision[precision > -1]
     return float(defined.mean()) if defined.size else -1.0
 

@@ -1,4 +1,4 @@
-"""Mean IoU of semantic segmentation from one confusion matrix over all images."""
+"""Mean IoU of semantic segmentation, from one confusion matrix over all images."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ...display.tables import text_table
 from ...errors import UserError
 
 
-def confusion(truth: Tensor, found: Tensor, classes: int, ignore_index: int = 255) -> Tensor:
-    """Count pixels by (class in the ground truth, class predicted).
+def confusion(truth: Tensor, prediction: Tensor, classes: int, ignore_index: int = 255) -> Tensor:
+    """Count pixels by (class in the ground truth, predicted class).
 
     Args:
-        truth: labels of any shape, 0 to ``classes - 1``, or ``ignore_index`` where nothing counts.
-        found: predicted labels, as many as in ``truth``.
+        truth: labels of any shape, 0 to ``classes - 1``, or ``ignore_index``.
+        prediction: predicted labels, as many as in ``truth``.
         classes: number of classes.
-        ignore_index: the label that is left out.
+        ignore_index: the label of pixels that do not count.
 
     Returns:
         ``(classes, classes)`` int64: rows are the ground truth, columns the prediction.
@@ -31,38 +31,38 @@ def confusion(truth: Tensor, found: Tensor, classes: int, ignore_index: int = 25
     Raises:
         UserError: the number of pixels differs, or a label is neither a class nor ignored.
     """
-    truth, found = truth.reshape(-1).long(), found.reshape(-1).long()
-    if len(truth) != len(found):
+    truth, prediction = truth.reshape(-1).long(), prediction.reshape(-1).long()
+    if len(truth) != len(prediction):
         raise UserError(
-            f'the ground truth has {len(truth)} pixels, the prediction {len(found)}; in the test '
-            'pipeline LoadAnnotations has to come after what resizes the image'
+            f'the ground truth has {len(truth)} pixels, the prediction {len(prediction)}; in the '
+            'test pipeline LoadAnnotations has to come after what resizes the image'
         )
-    counted = truth != ignore_index
-    truth, found = truth[counted], found[counted].to(truth.device)
-    for name, labels in (('the ground truth', truth), ('the prediction', found)):
+    mask = truth != ignore_index
+    truth, prediction = truth[mask], prediction[mask].to(truth.device)
+    for name, labels in (('the ground truth', truth), ('the prediction', prediction)):
         if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
             raise UserError(
                 f'{name} has labels from {int(labels.min())} to {int(labels.max())}; allowed are '
                 f'0 to {classes - 1}, and {ignore_index} to ignore a pixel'
             )
-    counts = torch.bincount(truth * classes + found, minlength=classes * classes)
+    counts = torch.bincount(truth * classes + prediction, minlength=classes * classes)
     return counts.reshape(classes, classes)
 
 
 def scores(matrix: Tensor) -> dict[str, Any]:
-    """IoU and accuracy out of a confusion matrix, all as fractions from 0 to 1.
+    """Return IoU and accuracy of a confusion matrix, as fractions from 0 to 1.
 
-    ``mIoU`` is the mean over the classes that occur in ground truth or predictions, ``mAcc``
-    over those in the ground truth, ``aAcc`` the share of right pixels. ``IoU`` and ``Acc`` list the
-    classes; NaN where a class does not occur.
+    ``mIoU`` is the mean over the classes that occur in ground truth or predictions. ``mAcc`` is
+    the mean over those in the ground truth. ``aAcc`` is the share of right pixels. ``IoU`` and
+    ``Acc`` have a value for each class, NaN if it does not occur.
     """
     matrix = matrix.double()
-    hit, truth, found = matrix.diagonal(), matrix.sum(1), matrix.sum(0)
-    iou, accuracy = hit / (truth + found - hit), hit / truth
+    hits, truth, predicted = matrix.diagonal(), matrix.sum(1), matrix.sum(0)
+    iou, accuracy = hits / (truth + predicted - hits), hits / truth
     return {
         'mIoU': float(iou.nanmean()),
         'mAcc': float(accuracy.nanmean()),
-        'aAcc': float(hit.sum() / matrix.sum()),
+        'aAcc': float(hits.sum() / matrix.sum()),
         'IoU': iou.tolist(),
         'Acc': accuracy.tolist(),
     }
@@ -72,17 +72,17 @@ def scores(matrix: Tensor) -> dict[str, Any]:
 class SemanticIoU(BaseMetric):
     """mIoU, mAcc and aAcc as MMSegmentation names them, unrounded, as fractions from 0 to 1.
 
-    One confusion matrix is kept, so that memory does not grow with the number of images.
-    Every image counts once, also where a sampler repeats some to give each process as many.
-    After an evaluation ``details`` has IoU and Acc of every class.
+    It keeps one confusion matrix, so memory does not grow with the number of images. Every image
+    counts once, even if a sampler repeats some to give each process as many. After an evaluation
+    ``details`` has IoU and Acc of every class.
 
     Args:
         ignore_index: the label of pixels that do not count.
-        collect_device: accepted as every metric does; the matrix is summed where it is.
-        prefix: goes before the names.
+        collect_device: without effect; all metrics take it.
+        prefix: stands before the names.
 
     Raises:
-        UserError: while it runs, see :func:`confusion`.
+        UserError: labels do not fit, see :func:`confusion`.
     """
 
     default_prefix = ''
@@ -109,9 +109,10 @@ class SemanticIoU(BaseMetric):
                     'SemanticIoU: an image comes without its labels; the test pipeline needs '
                     'LoadAnnotations'
                 )
-            truth, found = (sample[key]['data'] for key in ('gt_sem_seg', 'pred_sem_seg'))
+            truth, prediction = (sample[key]['data'] for key in ('gt_sem_seg', 'pred_sem_seg'))
             self._total = self._total + self._latest
-            counts = confusion(truth.to(found.device), found, classes, self.ignore_index)
+            truth = truth.to(prediction.device)
+            counts = confusion(truth, prediction, classes, self.ignore_index)
             self._latest = counts.cpu()
             self._images += 1
 
@@ -119,8 +120,8 @@ class SemanticIoU(BaseMetric):
         """Sum over all processes and score; ``size`` is the number of images in the data set."""
         classes = len(self.dataset_meta['classes'])
         matrix = torch.zeros(classes, classes, dtype=torch.int64) + self._total
-        # The sampler deals images out in turn and, at the end, begins again until each process has
-        # as many: only the last image of a process can be one that another has counted.
+        # The sampler gives images to the processes in turn. At the end it begins again until all
+        # have as many, so only the last image of a process can be one that another has counted.
         rank, processes = get_dist_info()
         if (self._images - 1) * processes + rank < size:
             matrix += self._latest
@@ -131,9 +132,9 @@ class SemanticIoU(BaseMetric):
 
     def compute_metrics(self, results: Tensor) -> dict[str, float]:
         """Score a confusion matrix, and print the table of classes."""
-        found = scores(results)
+        numbers = scores(results)
         names = self.dataset_meta['classes']
-        rows = list(zip(names, found.pop('IoU'), found.pop('Acc'), strict=True))
+        rows = list(zip(names, numbers.pop('IoU'), numbers.pop('Acc'), strict=True))
         self.details = {
             'classes': {name: {'IoU': iou, 'Acc': accuracy} for name, iou, accuracy in rows}
         }
@@ -142,7 +143,7 @@ class SemanticIoU(BaseMetric):
             parts = (
                 'IoU and accuracy (Acc), from 0 to 1; - where a class does not occur',
                 text_table(['class', 'IoU', 'Acc'], rows),
-                text_table(found, [found.values()]),
+                text_table(numbers, [numbers.values()]),
             )
             MMLogger.get_current_instance().info('\n' + '\n'.join(parts))
-        return found
+        return numbers

@@ -10,13 +10,13 @@ import pytest
 import torch
 from PIL import Image
 
+from rapidnet_mm.display import curves
 from rapidnet_mm.display.curves import read_scalars
 from rapidnet_mm.engine.hooks import (
     AtomicBackend,
     AtomicCheckpointHook,
     CurvesHook,
     TrimMemoryHook,
-    curves,
 )
 from rapidnet_mm.engine.hooks.checkpoint import latest_checkpoint
 from rapidnet_mm.files import write_atomically

@@ -10,7 +10,7 @@ from mmengine.structures import PixelData
 from mmpretrain.structures import DataSample
 from mmseg.structures import SegDataSample
 
-from rapidnet_mm.display import drawing as pictures
+from rapidnet_mm.display import drawing
 from rapidnet_mm.engine.hooks import ClassPicturesHook, LabelPicturesHook
 from rapidnet_mm.engine.hooks import pictures as hook_module
 
@@ -32,13 +32,14 @@ def source(tmp_path):
 @pytest.fixture
 def composed(monkeypatch):
     """Panels and legends of the pictures that are put together."""
-    composed, compose = [], pictures.compose
+    composed, compose = [], drawing.compose
 
     def record(panels, legend):
         composed.append((panels, legend))
         return compose(panels, legend)
 
-    monkeypatch.setattr(hook_module, 'compose', record)
+    for module in (drawing, hook_module):
+        monkeypatch.setattr(module, 'compose', record, raising=False)
     return composed
 
 
@@ -89,7 +90,7 @@ def test_a_label_picture_has_a_panel_for_what_is_there(
     assert [panel.title for panel in panels] == ['image', *titles]
     assert (panels[0].pixels == RED).all()
     for panel, label in zip(panels[1:], maps.values(), strict=True):
-        expected = pictures.paint(panels[0].pixels, np.full(SIZE, label), PALETTE)
+        expected = drawing.paint(panels[0].pixels, np.full(SIZE, label), PALETTE)
         np.testing.assert_array_equal(panel.pixels, expected)
     assert dict(legend) == {name: PALETTE[CLASSES.index(name)] for name in names}
     assert (tmp_path / 'out/17.jpg').exists()

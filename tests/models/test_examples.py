@@ -1,0 +1,12 @@
+import pytest
+
+from rapidnet_mm import models
+from tests.examples import run_examples
+
+CLASSES = {name: getattr(models, name) for name in models.__all__}
+WITHOUT = {'SSDLiteHead'}  # takes a config of MMDetection's; configs/_base_/ssdlite.py is one
+
+
+@pytest.mark.parametrize('name', sorted(CLASSES.keys() - WITHOUT))
+def test_the_example_of_every_model_gives_what_it_says(name):
+    assert run_examples(CLASSES[name], CLASSES)
