@@ -1,6 +1,7 @@
 # make setup    .venv with everything, from the package index, no compiler
 # make demo     built-in data, train, evaluate, pictures
 # make test     the tests, two at a time; with more cores: make test JOBS=8
+# make test-fast  the quick ones of them, in about two minutes
 # make mutants  small faults in the code, one at a time: how many do the tests notice? An hour or so;
 #               some rooms only: make mutants ROOMS='weights metrics'
 # Other versions:  make setup PYTHON=python3.12 TORCH="torch==2.11.0 torchvision==0.26.0"
@@ -17,7 +18,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # NMS is an operator that only a torchvision built for this very torch can register.
 PAIR := import torch, torchvision; torchvision.ops.nms(torch.zeros(0, 4), torch.zeros(0), 0.5)
 
-.PHONY: setup demo test test-openmmlab mutants lint clean
+.PHONY: setup demo test test-fast test-openmmlab mutants lint clean
 
 setup: $(VENV)/.ready
 
@@ -52,13 +53,15 @@ $(VENV)/.ready: $(VENV)/.torch requirements.txt setup.py
 	@touch $@
 
 demo: setup
-	$(BIN)/python tools/make_shapes.py
-	$(BIN)/python tools/train.py $(CONFIG) --work-dir $(DEMO)
-	$(BIN)/python tools/test.py $(CONFIG) $$(ls -t $(DEMO)/epoch_*.pth | head -1) --work-dir $(DEMO)/test --show-dir $(DEMO)/pictures --score-thr 0.5
+	$(BIN)/rapidnet make-shapes
+	$(BIN)/rapidnet train $(CONFIG) --work-dir $(DEMO)
+	$(BIN)/rapidnet test $(CONFIG) $$(ls -t $(DEMO)/epoch_*.pth | head -1) --work-dir $(DEMO)/test --show-dir $(DEMO)/pictures --score-thr 0.5
 	@echo 'results: $(DEMO)/test/metrics.json, curves: $(DEMO)/curves.png, pictures: $(DEMO)/pictures'
 
-test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+test test-fast: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(SELECTION)
+
+test-fast: SELECTION = -m 'not slow'
 
 # The same tests on the original OpenMMLab packages, in an environment of their own.
 test-openmmlab:

@@ -1,6 +1,6 @@
 """Weights and inputs by formula, so that published implementations can be compared without theirs.
 
-Every tensor depends on its published name and shape alone. The numbers under ``tests/data`` were
+Every tensor depends on its published name and shape alone. The numbers in ``tests/recorded`` were
 recorded from the published implementations with these weights and this input, in float64.
 """
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from rapidnet_mm.analysis.papers import Figure
 from rapidnet_mm.backbones import MobileViG, TappedBackbone, VGNet
 from rapidnet_mm.models.classifiers import HiddenClassifier, LinearClassifier, TwoClassifiers
 from rapidnet_mm.weights.names import CLASSIFIER
@@ -43,6 +44,12 @@ def reference_input(shape=(2, 3, 96, 64)):
     return torch.from_numpy(
         (1.5 * np.sin(np.arange(math.prod(shape)) * 0.0131 + 0.5)).reshape(shape)
     )
+
+
+def equals_printed(count, printed):
+    """Whether a count is the printed one, to the digits that are printed: '5.64 M', '997,358'."""
+    figure = Figure(printed)
+    return abs(count - figure.value) <= figure.allowed
 
 
 def recorded(name):

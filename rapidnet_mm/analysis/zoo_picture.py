@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import cycle, pairwise
 from typing import Any, NamedTuple
 
+AXES = dict(xlabel='FLOPs (G), ours', ylabel='ImageNet top-1 (%), published')
 MARKERS = 'osD^vP*X'
 LABEL = dict(xytext=(0, 0), textcoords='offset points', fontsize='small')
 # Where a name may stand beside its point, best first: (left or right, below or above).
@@ -28,8 +29,8 @@ def fingerprint(points: Iterable[Point]) -> str:
 
     The PNG carries it, because its pixels depend on the version of matplotlib.
     """
-    content = '\n'.join(f'{p.curve} {p.label} {p.flops:.6f} {p.accuracy}' for p in points)
-    return hashlib.sha256(content.encode()).hexdigest()
+    lines = [*AXES.values(), *(f'{p.curve} {p.label} {p.flops:.6f} {p.accuracy}' for p in points)]
+    return hashlib.sha256('\n'.join(lines).encode()).hexdigest()
 
 
 def draw(points: Sequence[Point]) -> bytes:
@@ -45,7 +46,7 @@ def draw(points: Sequence[Point]) -> bytes:
     for curve, marker in zip(curves, cycle(MARKERS), strict=False):
         _draw(axes, curve, marker, [p for p in points if p.curve == curve])
     _ticks(axes)
-    axes.set(xlabel='FLOPs (G), ours', ylabel='ImageNet top-1 (%), published')
+    axes.set(**AXES)
     axes.grid(alpha=0.3, which='both')
     axes.margins(x=0.1, y=0.1)
     axes.legend(loc='lower right')

@@ -159,19 +159,7 @@ class _ReXNet(Backbone):
         check_rate(type(self).__name__, 'drop_path_rate', drop_path_rate)
         stem, channels, last = widths
         act = activation(act_cfg)
-        blocks = [
-            LinearBottleneck(
-                in_channels=channels[i - 1] if i else stem,
-                out_channels=channels[i],
-                expansion=EXPANSION if i else 1,
-                stride=BLOCK_STRIDES[i],
-                use_se=use_se and i >= FIRST_SE,
-                drop_path=drop_path_rate * i / (len(channels) - 1),
-                act=act,
-                norm_cfg=norm_cfg,
-            )
-            for i in range(len(channels))
-        ]
+        blocks = _bottlenecks((stem, *channels), use_se, drop_path_rate, act, norm_cfg)
         conv = ConvNormAct(3, stem, 3, stride=2, bias=False, norm_cfg=norm_cfg, act=act)
         stages = [nn.Sequential(*(blocks[i] for i in indices)) for indices in STAGES]
         maps = [channels[indices[-1]] for indices in STAGES]
@@ -280,6 +268,30 @@ class ReXNetPlain(Backbone):
             [PLAIN_WIDTHS[indices[-1]] for indices in PLAIN_STAGES],
             **common,
         )
+
+
+def _bottlenecks(
+    channels: Sequence[int],
+    use_se: bool,
+    drop_path_rate: float,
+    act: Callable[[], nn.Module],
+    norm_cfg: dict,
+) -> list[LinearBottleneck]:
+    """Return the blocks between the stem, of ``channels[0]``, and the last convolution."""
+    count = len(channels) - 1
+    return [
+        LinearBottleneck(
+            in_channels=channels[i],
+            out_channels=channels[i + 1],
+            expansion=EXPANSION if i else 1,
+            stride=BLOCK_STRIDES[i],
+            use_se=use_se and i >= FIRST_SE,
+            drop_path=drop_path_rate * i / (count - 1),
+            act=act,
+            norm_cfg=norm_cfg,
+        )
+        for i in range(count)
+    ]
 
 
 def _separable(

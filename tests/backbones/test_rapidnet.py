@@ -4,22 +4,17 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from rapidnet_mm import UserError
+from rapidnet_mm.analysis import papers
+from rapidnet_mm.analysis.papers import Figure
 from rapidnet_mm.backbones.rapidnet import ARCHS, RapidNet, published_drop_rates
 from rapidnet_mm.weights.names import RAPIDNET
 from tests.reference import (
     assert_equals_recorded,
+    equals_printed,
     published_state,
     recorded,
     reference_input,
 )
-
-# Published: parameters with both heads, G at 224 with them, G at 512 without (supplement).
-PUBLISHED = {
-    'ti': (6_627_840, 0.617, 3.22),
-    's': (9_213_088, 0.897, 4.68),
-    'm': (17_304_496, 1.597, 8.34),
-    'b': (30_556_496, 3.354, 17.52),
-}
 
 
 def head_sizes(arch):
@@ -29,13 +24,13 @@ def head_sizes(arch):
     return params, channels * width + 2 * width * 1000
 
 
-def giga_macs(arch, size):
+def flops(arch, size):
     with torch.device('meta'):
         model, image = RapidNet(arch), torch.empty(1, 3, size, size)
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
         model(image)
-    return counter.get_total_flops() / 2 / 1e9
+    return counter.get_total_flops() / 2
 
 
 @pytest.mark.parametrize('arch', ['ti', 'm'])
@@ -52,16 +47,15 @@ def test_every_stage_equals_the_published_implementation(arch):
 @pytest.mark.parametrize('arch', ARCHS)
 def test_parameters_equal_the_paper_to_the_unit(arch):
     count = sum(p.numel() for p in RapidNet(arch).parameters())
-    assert count + head_sizes(ARCHS[arch])[0] == PUBLISHED[arch][0]
+    assert equals_printed(count + head_sizes(ARCHS[arch])[0], papers.RAPIDNET[arch][0])
 
 
 @pytest.mark.parametrize('arch', ARCHS)
-def test_multiply_accumulates_equal_the_paper(arch):
-    _, with_head, without_head = PUBLISHED[arch]
-    assert giga_macs(arch, 512) == pytest.approx(without_head, rel=0.005)
-    assert giga_macs(arch, 224) + head_sizes(ARCHS[arch])[1] / 1e9 == pytest.approx(
-        with_head, rel=0.005
-    )
+def test_flops_equal_the_paper(arch):
+    with_head, without_head = (float(Figure(text).value) for text in papers.RAPIDNET[arch][1:])
+    assert flops(arch, 512) == pytest.approx(without_head, rel=0.005)
+    count = flops(arch, 224) + head_sizes(ARCHS[arch])[1]
+    assert count == pytest.approx(with_head, rel=0.005)
 
 
 @pytest.mark.parametrize('arch', ARCHS)

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from rapidnet_mm import UserError
+from rapidnet_mm.analysis import papers
 from rapidnet_mm.backbones import ReXNet, ReXNetLite, ReXNetPlain, rexnet
 from rapidnet_mm.backbones.rexnet import LITE_WIDTHS, WIDTHS, LinearBottleneck, SqueezeExcite
 from rapidnet_mm.weights.load import load_pretrained
@@ -12,6 +13,7 @@ from rapidnet_mm.weights.translate import to_ours
 from tests.messages import assert_says, refusal
 from tests.reference import (
     assert_equals_recorded,
+    equals_printed,
     fill,
     published_state,
     recorded,
@@ -20,21 +22,6 @@ from tests.reference import (
 )
 from tests.training import random_statistics, train_one_step
 
-# Published parameters of the classifiers (millions where only these are printed).
-PARAMETERS = {
-    0.9: 4_091_257,
-    1.0: 4_796_873,
-    1.1: 5.64,
-    1.2: 6.57,
-    1.3: 7_557_091,
-    1.4: 8.61,
-    1.5: 9_728_593,
-    2.0: 16_366_620,
-    2.2: 19_485_308,
-    3.0: 34_708_792,
-}
-LITE_PARAMETERS = {1.0: 4_740_056, 1.3: 6_747_960, 1.5: 8_332_296, 2.0: 12_966_200}
-PLAIN_PARAMETERS = 3_399_240
 LAST = (4,)  # out_indices that ask for the last convolution
 CLASSES = 1000
 
@@ -81,10 +68,7 @@ def test_parameters_equal_the_paper(width):
     with torch.device('meta'):
         model = ReXNet(width, out_indices=LAST)
     count = parameters(model) + linear(*model.out_channels, CLASSES)
-    if isinstance(PARAMETERS[width], int):
-        assert count == PARAMETERS[width]
-    else:
-        assert round(count / 1e6, 2) == PARAMETERS[width]
+    assert equals_printed(count, papers.REXNET[width][0])
 
 
 @pytest.mark.parametrize('width', LITE_WIDTHS)
@@ -93,11 +77,12 @@ def test_parameters_of_lite_equal_the_published_code(width):
         model = ReXNetLite(width, out_indices=LAST)
     hidden = 1024
     head = linear(*model.out_channels, hidden) + 2 * hidden + linear(hidden, CLASSES)
-    assert parameters(model) + head == LITE_PARAMETERS[width]
+    assert equals_printed(parameters(model) + head, papers.REXNET_LITE[width][0])
 
 
 def test_parameters_of_plain_equal_the_paper():
-    assert parameters(ReXNetPlain()) + linear(1024, CLASSES) == PLAIN_PARAMETERS
+    count = parameters(ReXNetPlain()) + linear(1024, CLASSES)
+    assert equals_printed(count, papers.REXNET_PLAIN[0])
 
 
 def test_widths_grow_linearly_from_block_to_block():

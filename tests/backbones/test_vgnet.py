@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from rapidnet_mm.analysis import papers
 from rapidnet_mm.backbones import VGNet
 from rapidnet_mm.backbones.vgnet import ARCHS, Downsampling, FixedDepthwise, HalfIdentity
 from rapidnet_mm.weights.contract import fixed_tensors
@@ -12,6 +13,7 @@ from rapidnet_mm.weights.names import NAME_TABLES
 from tests.messages import assert_says, refusal
 from tests.reference import (
     assert_equals_recorded,
+    equals_printed,
     fill,
     published_state,
     recorded,
@@ -21,17 +23,6 @@ from tests.reference import (
 from tests.training import random_statistics
 
 RECORDED = recorded('vgnet_outputs.json')
-# Learned parameters of the classifiers, to the unit (published; F and E: of the published code).
-PARAMETERS = {
-    'g_1_0mp': 997_358,
-    'g_1_0mp_se': 1_143_190,
-    'g_1_5mp': 1_502_024,
-    'g_2_0mp': 2_006_380,
-    'g_2_5mp': 2_492_756,
-    'c_1_5mp': 1_506_344,
-    'f_1_5mp': 1_485_896,
-    'e_1_5mp': 1_485_896,
-}
 CLASSES = 1000
 
 
@@ -65,12 +56,13 @@ def test_every_stage_and_the_logits_equal_the_published_implementation(arch):
         assert_equals_recorded(output, expected[name], rtol=1e-9)
 
 
-@pytest.mark.parametrize('arch', PARAMETERS)
+@pytest.mark.parametrize('arch', papers.VGNET)
 def test_learned_parameters_equal_the_paper_to_the_unit(arch):
     with torch.device('meta'):
         model = VGNet(arch)
     count = sum(p.numel() for p in model.parameters()) + (model.out_channels[-1] + 1) * CLASSES
-    assert count == PARAMETERS[arch] == RECORDED.get(arch, {}).get('params_learnable', count)
+    assert equals_printed(count, papers.VGNET[arch][1])
+    assert count == RECORDED.get(arch, {}).get('params_learnable', count)
 
 
 def test_every_kind_has_every_size_with_and_without_attention():

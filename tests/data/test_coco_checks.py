@@ -143,7 +143,7 @@ def test_a_prefix_by_another_name_is_refused(root):
     assert_says(line, "data_prefix needs 'img'", "{'img_path': ")
 
 
-def test_a_folder_with_other_images_is_told_from_missing_images(root):
+def test_a_folder_without_any_of_the_images_is_the_wrong_folder(root):
     line = refusal(check, dataset(root, data_prefix=dict(img='annotations/')))
     assert_says(line, f'none of the 4 images of {root}/annotations/train.json', 'data_prefix.img')
     assert_says(line, f'is in {root}/annotations', '2 other files such as train.json')
@@ -307,7 +307,7 @@ def test_the_loss_of_a_detector_may_weigh_the_background_too(root):
 # Configs
 
 
-def test_wrapped_data_sets_are_found(root):
+def test_wrapped_data_sets_are_checked(root):
     cfg = config(root)
     inner = dataset(root, ann_file='no.json', type='mmdet.CocoDataset')
     both = dict(type='ConcatDataset', datasets=[dataset(root), inner])
@@ -321,7 +321,7 @@ def test_data_sets_of_other_types_are_not_checked():
     check_data(Config(dict(val_dataloader=None, val_evaluator=None)))
 
 
-def test_only_the_splits_asked_for_are_checked(root):
+def test_only_the_splits_in_the_call_are_checked(root):
     cfg = config(root)
     cfg.train_dataloader.dataset.data_root = 'nowhere'
     check_data(cfg, ('val',))

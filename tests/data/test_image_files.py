@@ -70,7 +70,7 @@ def test_the_end_of_a_thumbnail_is_not_the_end_of_the_image(tmp_path):
     assert 'a.jpg (truncated)' in refusal(check_images, [path])
 
 
-def test_empty_missing_and_other_files_are_told_apart(images):
+def test_empty_missing_and_other_files_have_different_messages(images):
     images[0].write_bytes(b'')
     images[1].unlink()
     images[2].write_text('<html>404</html>')

@@ -184,7 +184,7 @@ def test_types_that_only_assert_their_folders_are_a_line_too(tmp_path):
     assert_says(refusal(check, stare), WHERE, f'{root} has no pictures')
 
 
-def test_wrong_suffixes_and_empty_folders_are_told_from_missing_files(root):
+def test_wrong_suffixes_and_empty_folders_are_named(root):
     line = refusal(check, dataset(root, img_suffix='.png'))
     assert_says(line, f'no images *.png in {root}/images/train', '5 other files such as a.jpg')
     line = refusal(check, dataset(root, seg_map_suffix='_mask.png'))

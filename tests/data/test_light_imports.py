@@ -67,6 +67,6 @@ def test_the_command_imports_no_torch(tmp_path, command):
         check=False,
     )
     assert (tmp_path / 'shapes/train/000001.jpg').is_file()
-    imported = {line.rpartition('|')[2].strip() for line in done.stderr.splitlines()}
-    assert 'rapidnet_mm.data.shapes.make' in imported
-    assert not imported.intersection(HEAVY)
+    modules = {line.rpartition('|')[2].strip() for line in done.stderr.splitlines()}
+    assert 'rapidnet_mm.data.shapes.make' in modules
+    assert not modules.intersection(HEAVY)

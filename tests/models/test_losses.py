@@ -3,7 +3,7 @@ import pytest
 import torch
 from mmengine.registry import MODELS
 
-from rapidnet_mm.models.losses import WeightedCrossEntropy
+from rapidnet_mm.models import WeightedCrossEntropy
 
 pytestmark = pytest.mark.openmmlab
 

@@ -299,17 +299,17 @@ def _nothing_left(dataset: CocoDataset, images: Sequence[Mapping[str, Any]]) -> 
     if not images:
         return f'{dataset.ann_file} lists no images'
     rules = dataset.filter_cfg or {}
-    least = rules.get('min_size', 0)
+    min_size = rules.get('min_size', 0)
     # ids of images with an annotation of our classes, and with any annotation
     useful = {image for cat_id in dataset.cat_ids for image in dataset.cat_img_map[cat_id]}
     labelled = {image for ids in dataset.cat_img_map.values() for image in ids}
     ids = [image['img_id'] for image in images]
-    small = sum(min(image['width'], image['height']) < least for image in images)
+    small = sum(min(image['width'], image['height']) < min_size for image in images)
     return (
         f'none of the {len(images)} images in {dataset.ann_file} is left: '
         f'{sum(i not in labelled for i in ids)} have no annotations, '
         f'{sum(i in labelled and i not in useful for i in ids)} have none of metainfo.classes, '
-        f'{small} are smaller than {least} px; see filter_cfg={dict(rules)} and '
+        f'{small} are smaller than {min_size} px; see filter_cfg={dict(rules)} and '
         f'indices={dataset._indices}'
     )
 

@@ -269,8 +269,8 @@ def _faults(pair: Pair, allowed: set[int]) -> Iterator[tuple[str, str]]:
         yield f'label {pair.label_fault}', ''
         return
     if pair.image_size not in (None, pair.label_size):
-        (width, height), (wide, high) = pair.label_size, pair.image_size
-        yield 'label of another size than its image', f'{width}x{height}, not {wide}x{high}'
+        label, image = (f'{width}x{height}' for width, height in (pair.label_size, pair.image_size))
+        yield 'label of another size than its image', f'{label}, not {image}'
     if outside := sorted({*pair.values} - allowed):
         yield 'label with other values', f'has {_list(outside)}'
 
