@@ -51,4 +51,6 @@ def test_the_table_names_every_class_and_marks_the_absent_one(monkeypatch):
     rows = [[cell.strip() for cell in line.strip('| ').split('|')] for line in tables]
     for name, *values in zip(CLASSES, *expected(images)[1:], strict=True):
         assert [name, *('-' if np.isnan(v) else f'{v:.4f}' for v in values)] in rows
+    assert ['class', 'IoU', 'Acc'] in rows
+    assert list(numbers) in rows
     assert [f'{v:.4f}' for v in numbers.values()] in rows
