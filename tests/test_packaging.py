@@ -83,6 +83,7 @@ def files(folder):
     return {p.relative_to(folder) for p in folder.rglob('*') if p.suffix in ('.py', '.yml')}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('editable', [False, True], ids=['installed', 'editable'])
 def test_another_project_inherits_our_configs_by_package_name(editable, checkout, tmp_path):
     run(BUILD.format(editable=editable), checkout)

@@ -204,6 +204,7 @@ def test_a_shape_that_the_config_does_not_say_is_asked_for():
         default_shape(Config(dict(model=SEGMENTER)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('row', ROWS, ids=lambda row: f'{row.model}-{row.shape[0]}')
 def test_what_is_published_is_what_we_build_and_what_the_zoo_says(row, models):
     result = compare(row)
@@ -302,6 +303,7 @@ def test_the_tool_prints_parts_and_maps_and_says_what_it_left_out(monkeypatch, c
     assert complexity.COUNTED in output
 
 
+@pytest.mark.slow
 def test_the_tool_prints_json_and_nothing_else(tmp_path):
     config = config_file('ssdlite_rexnet_plain_coco')
     done = tool('complexity.py', config, '--json', '--per-module', '--depth', '2', cwd=tmp_path)
@@ -318,6 +320,7 @@ def test_the_tool_prints_json_and_nothing_else(tmp_path):
     assert 'modules' not in backbone
 
 
+@pytest.mark.slow
 def test_the_table_has_every_row(tmp_path):
     output = succeeded(tool('complexity.py', '--table', cwd=tmp_path))
     assert f'{len(ROWS)} of {len(ROWS)} rows are within their tolerance' in output

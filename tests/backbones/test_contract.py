@@ -48,6 +48,7 @@ def parts(model):
     return [('layers.0.', 'layers.1.'), *((f'layers.{i}.',) for i in range(2, len(model.layers)))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('config', OF_ALL_VARIANTS, ids=lambda c: '-'.join(map(str, c.values())))
 def test_maps_have_the_declared_channels_and_strides_at_any_size(config):
     indices = tuple(range(STAGES[config['type']]))
@@ -165,6 +166,7 @@ def test_evaluation_mode_is_evaluation_mode_with_norm_eval_and_frozen_stages(fam
     assert not any(module.training for module in model.modules())
 
 
+@pytest.mark.slow
 @all_families
 @pytest.mark.parametrize('images', [1, 2])
 def test_recomputation_gives_the_same_gradients_and_statistics(family, images):

@@ -79,6 +79,7 @@ def test_a_shift_of_the_map_shifts_its_differences():
     assert max_relative(moved).equal(max_relative(x).roll((3, 5), (2, 3)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('size', [(96, 160), (64, 128)], ids=str)  # odd and even maps
 def test_it_exports_and_traces_with_the_same_outputs(size):
     model = random_statistics(MobileViG('ti')).eval()

@@ -268,6 +268,7 @@ def test_published_files_fill_every_tensor(family, table, last, tmp_path):
         assert value.equal(source.state_dict()[key]), key
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('family', 'table', 'width'),
     [(ReXNet, REXNET, 1.3), (ReXNet, REXNET_TIMM, 2.0), (ReXNetLite, REXNET_LITE, 1.5)],

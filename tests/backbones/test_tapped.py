@@ -106,6 +106,7 @@ def test_recomputation_gives_the_same_gradients_and_statistics(config, taps, cha
     assert plain.out_channels == channels
 
 
+@pytest.mark.slow
 @all_cases
 @pytest.mark.parametrize('with_cp', [False, True])
 def test_no_map_outlives_its_step(config, taps, channels, with_cp):
@@ -144,6 +145,7 @@ def test_it_survives_pickling():
     assert_same_maps(pickle.loads(pickle.dumps(model))(IMAGE), model(IMAGE))
 
 
+@pytest.mark.slow
 @all_cases
 def test_it_exports_with_the_same_outputs(config, taps, channels):
     model = tapped(config, taps)
@@ -155,6 +157,7 @@ def test_it_exports_with_the_same_outputs(config, taps, channels):
     assert_same_maps(model(IMAGE), expected)  # and still works
 
 
+@pytest.mark.slow
 def test_it_compiles_with_the_same_outputs():
     model = tapped()
     compiled = torch.compile(copy.deepcopy(model), backend='eager')

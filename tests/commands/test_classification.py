@@ -17,7 +17,7 @@ from tests.commands.test_detection import REPOSITORY, succeeded, tool
 from tests.engine.test_runner import CONFIG as DETECTOR
 from tests.messages import assert_says, refusal
 
-pytestmark = pytest.mark.openmmlab
+pytestmark = [pytest.mark.openmmlab, pytest.mark.slow]
 # Averaged weights, and everything small.
 CONFIG = """
 _base_ = [{base!r}]

@@ -22,7 +22,7 @@ REPOSITORY = Path(__file__).parents[2]
 CONFIG = str(REPOSITORY / 'configs/maskrcnn_rapidnet_ti_shapes.py')
 SHORT = ['train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'default_hooks.logger.interval=2']
 ENV = {'OMP_NUM_THREADS': '2', **os.environ, 'PYTHON': sys.executable}
-pytestmark = pytest.mark.openmmlab
+pytestmark = [pytest.mark.openmmlab, pytest.mark.slow]
 
 
 def tool(name, *args, cwd, **env):

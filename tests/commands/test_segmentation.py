@@ -28,7 +28,7 @@ SHORT = [
     'train_dataloader.batch_size=2',
 ]
 CLASSES = {'sky', 'ground', 'disc', 'square', 'triangle', 'star', 'cross'}
-pytestmark = pytest.mark.openmmlab
+pytestmark = [pytest.mark.openmmlab, pytest.mark.slow]
 
 
 @pytest.fixture(scope='module')

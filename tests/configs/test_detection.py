@@ -63,6 +63,7 @@ def expected_losses(model):
     return two_stages | ({'loss_mask'} if 'mask_head' in model.roi_head else set())
 
 
+@pytest.mark.slow
 @on([path for path in CONFIGS if path not in SCRATCH])  # whose models are those of their siblings
 def test_a_training_step_gives_finite_losses_and_gradients(path):
     torch.manual_seed(0)
@@ -87,6 +88,7 @@ def test_a_training_step_gives_finite_losses_and_gradients(path):
             assert parameter.grad.isfinite().all(), name
 
 
+@pytest.mark.slow
 @on(CONFIGS)
 def test_every_part_takes_what_the_one_before_gives(path):
     model = load(path).model

@@ -27,6 +27,7 @@ def named(path):
     return path.stem
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', CONFIGS, ids=named)
 def test_a_training_step_gives_finite_losses_and_gradients(path):
     from mmseg.structures import SegDataSample

@@ -63,6 +63,7 @@ def assert_same(ours, theirs, tolerance):
         assert (one - other).abs().max() <= tolerance * other.abs().max()
 
 
+@pytest.mark.slow
 @all_families
 @both_precisions
 def test_a_backbone_gives_the_same_maps_without_a_batch_norm(family, dtype):
@@ -75,6 +76,7 @@ def test_a_backbone_gives_the_same_maps_without_a_batch_norm(family, dtype):
     assert not fused.fusion.left
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('variant', VARIANTS)
 def test_ablations_give_the_same_maps_without_a_batch_norm(variant):
     model = trained(RapidNet('ti', **VARIANTS[variant]), torch.float64)
@@ -87,6 +89,7 @@ def test_ablations_give_the_same_maps_without_a_batch_norm(variant):
     assert not fused.fusion.left
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('config', 'counts'), MODELS_OF_ALL_TASKS.items())
 def test_a_whole_model_gives_the_same_outputs(config, counts):
     cfg = engine_config.load_config(CONFIGS / f'{config}.py')
@@ -107,6 +110,7 @@ def test_a_whole_model_gives_the_same_outputs(config, counts):
         assert_same(outputs(fused.float(), image), outputs(model.float(), image), 1e-4)
 
 
+@pytest.mark.slow
 def test_scales_and_identities_are_gone_and_fewer_parameters_are_left():
     model = trained(build('RapidNet'))
     fused = to_inference(model)
@@ -122,6 +126,7 @@ def test_scales_and_identities_are_gone_and_fewer_parameters_are_left():
     assert difference.sum() == pytest.approx(112, abs=1e-3)
 
 
+@pytest.mark.slow
 @all_families
 def test_a_copy_leaves_the_model_as_it_was(family):
     model = trained(build(family))
@@ -135,6 +140,7 @@ def test_a_copy_leaves_the_model_as_it_was(family):
     assert all(parameter.requires_grad for parameter in model.parameters())
 
 
+@pytest.mark.slow
 @all_families
 def test_in_place_it_is_the_same_and_a_second_time_nothing_changes(family):
     model = trained(build(family))
@@ -184,6 +190,7 @@ def test_training_mode_is_refused_in_a_line(family):
     assert_says(refusal(to_inference, model), f'{name} is in training mode')
 
 
+@pytest.mark.slow
 @all_families
 def test_the_inference_form_cannot_be_trained(family):
     fused = to_inference(trained(build(family)))
@@ -194,6 +201,7 @@ def test_the_inference_form_cannot_be_trained(family):
     assert all(one.equal(other) for one, other in zip(outputs(fused), expected, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('inplace', [True, False])
 @pytest.mark.parametrize(
     ('config', 'taps'),
@@ -226,6 +234,7 @@ def test_what_a_tap_looks_at_inside_a_pair_is_left(tap):
     assert_same(outputs(fused), outputs(model), 1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'tap',
     ['branch', 'branch.project', 'branch.project.conv'],
@@ -239,6 +248,7 @@ def test_a_scale_is_left_where_a_tap_looks_at_what_comes_before_it(tap):
     assert_same(outputs(fused), outputs(model), 1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('config', [FAMILIES['RapidNet'], FAMILIES['TFEfficientNet']])
 def test_it_exports_and_compiles_with_the_same_outputs(config):
     model = to_inference(trained(MODELS.build(config)))

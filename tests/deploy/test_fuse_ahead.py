@@ -96,6 +96,7 @@ def test_a_norm_is_left_where_the_activation_is_read_or_looked_at():
         assert_same([fused(IMAGE.double())], [model(IMAGE.double())], 1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('arch', ['c_1_0mp', 'g_1_5mp', 'f_1_0mp_se', 'e_2_5mp'])
 @pytest.mark.parametrize('dtype', TOLERANCES, ids=str)
 def test_every_variant_of_vgnet_is_plain_convolutions_without_a_batch_norm(arch, dtype):

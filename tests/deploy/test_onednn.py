@@ -125,6 +125,7 @@ def test_its_work_is_counted():
     assert counts[0] == counts[1] == 2 * 9 * 7 * 16 * 4 * 9
 
 
+@pytest.mark.slow
 def test_an_inference_form_can_be_exported():
     model = to_inference(random_statistics(RapidNet('ti', out_indices=(3,))).eval())
     image = torch.randn(1, 3, 64, 96)

@@ -242,11 +242,13 @@ def test_installing_twice_is_installing_once():
     assert sys.meta_path == before
 
 
+@pytest.mark.slow
 def test_mmcv_ops_imports_after_rapidnet_mm_in_a_fresh_process():
     result = run_python('import rapidnet_mm, mmcv.ops; print(mmcv.ops.nms.__name__)')
     assert result.stdout.splitlines()[-1:] == ['nms'], result.stderr
 
 
+@pytest.mark.slow
 @needs_stand_in
 def test_after_a_failed_import_of_mmdet_models_either_works_or_says_what_to_do():
     pytest.importorskip('mmdet')

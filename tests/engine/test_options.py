@@ -39,6 +39,7 @@ def test_keys_that_exist_are_taken(cfg, key, value):
     assert node == value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('key', 'nearest'),
     [

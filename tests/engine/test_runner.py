@@ -84,6 +84,7 @@ def test_an_argument_that_does_not_exist_is_named(shapes, tmp_path):
         build_runner(cfg)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'options',
     [
@@ -100,12 +101,14 @@ def test_impossible_values_are_a_line_when_they_are_used(options, shapes, tmp_pa
     assert '\n' not in str(error.value)
 
 
+@pytest.mark.slow
 def test_weights_that_are_not_there_are_named_with_what_to_do(shapes, tmp_path):
     options = dict(model__backbone__init_cfg=dict(type='Pretrained', checkpoint='no/file.pth'))
     with pytest.raises(UserError, match=r'RapidNet: no/file\.pth does not exist; .*init_cfg=None'):
         build_runner(shapes_config(shapes, tmp_path, **options)).train()
 
 
+@pytest.mark.slow
 def test_weights_that_cannot_be_fetched_are_a_line(shapes, tmp_path, monkeypatch):
     def unreachable(_):
         raise urllib.error.URLError('Name or service not known')
@@ -170,6 +173,7 @@ def test_weights_without_a_training_state_cannot_be_resumed(shapes, tmp_path):
         runner.load_checkpoint(path)
 
 
+@pytest.mark.slow
 def test_fine_tuning_takes_the_backbone_and_leaves_other_heads(shapes, tmp_path):
     runner = build_runner(shapes_config(shapes, tmp_path))
     state = {k: torch.full_like(v, 2) for k, v in runner.model.state_dict().items()}
@@ -225,6 +229,7 @@ def test_without_the_mm_stack_it_says_what_to_install(package):
     assert "'rapidnet-mm[openmmlab]'" in last
 
 
+@pytest.mark.slow
 def test_amp_computes_the_forward_pass_in_bfloat16_on_the_cpu(shapes, tmp_path):
     root = str(shapes / 'data/shapes') + '/'
     options = {

@@ -85,6 +85,7 @@ def classifier():
     return cfg, random_statistics(MODELS.build(cfg.model)).eval()
 
 
+@pytest.mark.slow
 def test_a_head_of_another_number_of_classes_is_an_error_to_test_and_left_to_fine_tune(classifier):
     cfg, model = classifier
     state = {key: value for key, (_, value) in published(model, RAPIDNET).items()}
@@ -98,6 +99,7 @@ def test_a_head_of_another_number_of_classes_is_an_error_to_test_and_left_to_fin
     assert other.head.classifier.hidden.fc.weight.equal(model.head.classifier.hidden.fc.weight)
 
 
+@pytest.mark.slow
 def test_a_converted_classifier_keeps_its_head_and_still_fills_backbones(classifier, tmp_path):
     cfg, model = classifier
     state = {key: value for key, (_, value) in published(model, RAPIDNET).items()}
@@ -137,6 +139,7 @@ def test_top_5_is_only_told_where_it_is_not_always_right(classes, names):
     assert isinstance(metric, TopAccuracy)
 
 
+@pytest.mark.slow
 @on(CONFIGS)
 def test_every_config_builds_and_its_head_takes_what_the_backbone_gives(path):
     cfg = load(path.stem)

@@ -107,6 +107,7 @@ def test_a_published_file_goes_into_a_tapped_backbone_of_a_detector(published, f
     assert_filled(detector.backbone.backbone, published['b1'])
 
 
+@pytest.mark.slow
 def test_a_detector_that_was_saved_fills_another_and_its_backbone(published, file, tmp_path):
     source = Detector({**pretrained(file), 'out_indices': (4,)})
     source.backbone.init_weights()
@@ -131,6 +132,7 @@ def test_a_partial_file_is_refused(published, tmp_path):
     MODELS.build(pretrained(path, allow_partial=True)).init_weights()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('arch', ['b0', 'b2'])
 def test_a_file_of_another_variant_is_named(arch, file):
     line = refusal(load_pretrained, TFEfficientNet(arch, out_indices=(4,)), file)

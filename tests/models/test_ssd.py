@@ -68,6 +68,7 @@ def test_scales_that_do_not_fit_the_maps_are_refused(count):
     assert_says(line, f'6 strides need 7 scales, not {count}')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_six_maps_of_20_10_5_3_2_1_feed_a_head_of_3_and_6_boxes(path):
     cfg = Config.fromfile(path)

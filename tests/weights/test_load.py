@@ -66,6 +66,7 @@ def test_names_translate_there_and_back(arch):
     assert not any(table.recognises(keys) for table in NAME_TABLES.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('wrapper', ['state_dict_ema', 'model_ema', 'state_dict', 'model', None])
 def test_published_classifiers_fill_the_backbone_in_whole(wrapper, model, published, tmp_path):
     weights = {**published, **HEADS}
@@ -90,6 +91,7 @@ def test_averaged_weights_come_before_the_plain_ones(model, published, tmp_path)
     assert_same(target, model)
 
 
+@pytest.mark.slow
 def test_published_detectors_fill_backbone_and_head(model, published, tmp_path):
     state = {f'backbone.{key}': value for key, value in published.items()}
     state |= {'head.weight': torch.full((3, 224, 1, 1), 2.0), 'head.bias': torch.ones(3)}
@@ -102,6 +104,7 @@ def test_published_detectors_fill_backbone_and_head(model, published, tmp_path):
     assert_same(backbone, model)
 
 
+@pytest.mark.slow
 def test_our_own_files_go_in_as_they_are(model, tmp_path):
     for content in (model.state_dict(), {'state_dict': model.state_dict()}):
         target = RapidNet('ti')
@@ -109,6 +112,7 @@ def test_our_own_files_go_in_as_they_are(model, tmp_path):
         assert_same(target, model)
 
 
+@pytest.mark.slow
 def test_parallel_training_prefixes_are_removed(model, published, tmp_path):
     target = RapidNet('ti')
     load_pretrained(target, save({f'module.{k}': v for k, v in published.items()}, tmp_path))
@@ -140,6 +144,7 @@ def test_a_partial_file_is_an_error_unless_it_is_allowed(published, tmp_path):
     RapidNet('ti', init_cfg=config).init_weights()
 
 
+@pytest.mark.slow
 def test_heads_of_other_classes_are_left_when_only_the_backbone_is_required(model):
     source, target = Detector(classes=5), Detector(classes=3)
     source.backbone.load_state_dict(model.state_dict())
@@ -196,6 +201,7 @@ def test_a_training_state_with_its_logs_is_read(tmp_path):
     assert content['n'] == 3
 
 
+@pytest.mark.slow
 def test_files_written_under_another_numpy_are_read(tmp_path):
     # NumPy 1 and 2 name the module of their reconstruction function differently.
     for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):

@@ -124,6 +124,7 @@ def test_a_prefix_ends_with_its_name(source, tmp_path):
         load_pretrained(RapidNet('ti'), str(tmp_path / 'x.pth'), 'teacher')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('place', ['', 'backbone.', 'backbone.backbone.'])
 def test_a_backbone_is_found_wherever_it_lies_in_a_file(place, source, tmp_path):
     state = {place + key: value for key, value in source.state_dict().items()}

@@ -83,6 +83,7 @@ def write(path, wrapper, state):
     return str(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('wrapper', WRAPPERS)
 def test_a_published_classifier_fills_its_backbone(wrapper, family, tmp_path, monkeypatch):
     name, model, published, target = family

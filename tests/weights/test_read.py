@@ -95,6 +95,7 @@ def test_init_cfg_runs_no_code(malicious, created):
         assert_refused(created, backbone.init_weights)
 
 
+@pytest.mark.slow
 def test_training_resuming_and_testing_run_no_code(malicious, created, shapes, tmp_path):
     for options in (dict(), dict(resume=True)):
         cfg = shapes_config(shapes, tmp_path, load_from=malicious, **options)

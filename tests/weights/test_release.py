@@ -90,6 +90,7 @@ def test_a_published_file_is_named_by_its_hash_and_has_the_weights_alone(publish
     assert_same(content, model)
 
 
+@pytest.mark.slow
 def test_publishing_twice_gives_the_same_file(published, cfg, trained, tmp_path):
     again, card = release(cfg, trained, tmp_path)
     assert again.name == published[0].name
@@ -239,6 +240,7 @@ def test_a_disk_that_loses_what_was_written_is_noticed(tmp_path, monkeypatch):
     assert_says(line, 'x.safetensors', 'SHA-256')
 
 
+@pytest.mark.slow
 def test_the_converter_unpickles_only_what_it_is_told_to_trust(tmp_path):
     created = tmp_path / 'created'
     torch.save({'state_dict': {'a': torch.ones(2)}, 'x': Payload(created)}, tmp_path / 'x.pth')
@@ -251,6 +253,7 @@ def test_the_converter_unpickles_only_what_it_is_told_to_trust(tmp_path):
     assert read_checkpoint(tmp_path / 'x.safetensors')['state_dict']['a'].sum() == 2
 
 
+@pytest.mark.slow
 def test_a_published_model_is_measured_by_test_py(trained, shapes, tmp_path):
     (tmp_path / 'metrics.json').write_text(json.dumps(METRICS))
     args = [CONFIG, trained, '--out-dir', tmp_path, '--metrics', tmp_path / 'metrics.json']
