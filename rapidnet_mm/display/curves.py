@@ -51,7 +51,7 @@ def plot_curves(train: Series, val: Series, target: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    losses = [n for n in train if n == 'loss' or n.rpartition('.')[2].startswith('loss')]
+    losses = [n for n in train if n.rpartition('.')[2].startswith('loss')]
     if len(losses) == 2:  # one part, which equals the whole
         losses = ['loss']
     rates = [n for n in train if n in ('lr', 'base_lr')][:1]
