@@ -9,7 +9,7 @@ _base_ = [
 ]
 
 iterations = 400
-interval = iterations // 2  # from one validation, and checkpoint, to the next
+interval = iterations // 2  # iterations between validations and between checkpoints
 model = dict(
     # From scratch in minutes: the published 1e-5 would keep the blocks switched off too long.
     backbone=dict(type='RapidNet', arch='ti', layer_scale_init=0.5),

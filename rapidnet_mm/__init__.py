@@ -1,20 +1,19 @@
 """Mobile backbones for the MM family (MMDetection, MMSegmentation, MMPretrain).
 
-The rooms, each with the question that it answers:
+Each folder, called a room, answers one question:
 
 - ``backbones``: what is the network?
-- ``models``: what stands on it? Heads, losses, SSDLite, classifiers, distillation.
+- ``models``: what is built on the backbone? Heads, losses, SSDLite, classifiers, distillation.
 - ``weights``: where do weights come from, and how do they get into a model?
 - ``data``: what is wrong with my data? Also the built-in data set.
 - ``engine``: what does a training do? Config, runner, hooks, metrics.
 - ``deploy``: how do I use a trained model?
 - ``analysis``: how big, how fast, how good is it?
-- ``display``: how is it shown? Images, drawings, results, tables. Needs no torch.
+- ``display``: how are results shown? Images, drawings, results, tables. Needs no torch.
 - ``commands``: the command line, one file a command.
 
-Importing the package is quick and imports neither torch nor the MM packages. What it changes in
-MMEngine and mmcv happens as soon as MMEngine is imported. :mod:`rapidnet_mm.installation` does it
-and lists it.
+Importing the package is quick and imports neither torch nor the MM packages. When MMEngine is
+imported, :mod:`rapidnet_mm.installation` changes MMEngine and mmcv. That file lists the changes.
 
 Example:
     >>> import rapidnet_mm

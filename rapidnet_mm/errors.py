@@ -1,8 +1,8 @@
-"""Errors that are the input's fault, not the program's."""
+"""The error for wrong input, such as a bad file or a bad config value."""
 
 
 class UserError(ValueError):
-    """Something that a person gave us is wrong: a file, a config value, an argument.
+    """The user's input is wrong: a file, a config value or an argument.
 
     The message is one line. It says what is wrong, where, and what is allowed. The commands print
     it without a traceback and exit with status 2. Tracebacks are for our own bugs.

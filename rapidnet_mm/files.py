@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and folders that are checked before long work.
+"""Write files whole or not at all, and check before long work that files can be written.
 
 Needs neither torch nor the MM packages.
 """
@@ -21,7 +21,7 @@ def write_atomically(data: bytes, path: str | Path) -> None:
     """Write a file under its final name only once it is whole and on the disk.
 
     Raises:
-        OSError: the disk is full or the folder cannot be written. What was there stays.
+        OSError: the disk is full or the folder cannot be written. An old file stays as it was.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,9 @@ def write_output(data: bytes, path: str | Path) -> None:
 
 
 def write_metrics(metrics: Mapping[str, Any], path: str | Path) -> Path:
-    """Write metrics, which may be nested, as json. A number that is not finite becomes null.
+    """Write metrics, which may be nested, as json, and return the path.
+
+    A number that is not finite becomes null.
 
     Raises:
         UserError: the file cannot be written.
@@ -70,10 +72,10 @@ def _number(value: Any) -> dict | float | str | None:
 
 
 def writable_file(path: str | Path, option: str) -> Path:
-    """Return the path, after a check before long work that a file can be written there.
+    """Check before long work that a file can be written, and return its path.
 
     Raises:
-        UserError: it cannot. The message names the command line ``option``.
+        UserError: the file cannot be written. The message names the command line ``option``.
     """
     path = Path(path)
     if path.is_dir():
@@ -86,7 +88,7 @@ def writable_folder(path: str | Path, option: str) -> None:
     """Make a folder, and check that files can be written there.
 
     Raises:
-        UserError: it cannot be written. The message names the command line ``option``.
+        UserError: the folder cannot be written. The message names the command line ``option``.
     """
     try:
         Path(path).mkdir(parents=True, exist_ok=True)

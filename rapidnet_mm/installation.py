@@ -1,16 +1,17 @@
-"""What importing this package changes in MMEngine and mmcv: all of it is done and listed here.
+"""Make and list all changes in MMEngine and mmcv that importing this package causes.
 
 =============================  ===================================================================
 what                           why
 =============================  ===================================================================
 ``mmcv._ext``                  NMS and RoIAlign come from torchvision where mmcv was installed
                                without its compiled extension (:mod:`.engine.mmcv_ops`)
-root registries                backbones, metrics, hooks, optimizer wrappers: a config of any MM
-                               package can name them without a prefix
+root registries                backbones, metrics, hooks, optimizer wrappers are registered: a
+                               config of any MM package can name them without a prefix
 checkpoint loaders             no checkpoint runs code when it is read (:mod:`.weights.read`)
-``init_cfg`` ``Pretrained``    says which tensors it took and which it did not
+``init_cfg`` ``Pretrained``    logs which tensors it loaded and which it did not
                                (:mod:`.weights.initializer`)
-file backend ``atomic``        checkpoints are whole or not there (:mod:`.engine.hooks.checkpoint`)
+file backend ``atomic``        checkpoints are written whole or not at all
+                               (:mod:`.engine.hooks.checkpoint`)
 ``rapidnet_mm::`` in configs   ``_base_ = 'rapidnet_mm::configs/NAME.py'`` works
 =============================  ===================================================================
 
@@ -37,14 +38,14 @@ from .errors import UserError
 EXTENSION = 'mmcv._ext'  # mmcv's compiled operators
 HOST = 'mmengine'
 NEEDED = ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain')
-# With the first torch itself refuses to unpickle objects, whoever asks and however.
+# With FORCE_SAFE set, every torch.load refuses to unpickle objects, whatever its arguments are.
 FORCE_SAFE, FORCE_UNSAFE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD', 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
 # Importing them registers their classes in MMEngine's root registries.
 REGISTERED = ('backbones', 'engine.metrics', 'engine.hooks', 'engine.amp', 'weights.initializer')
 
 
 def install() -> None:
-    """Make all changes that are listed above. A second call does no harm.
+    """Make all changes that are listed above. A second call has no further effect.
 
     Raises:
         ImportError: mmcv is not installed.
@@ -71,14 +72,14 @@ def install_with_mmengine() -> None:
 
 
 def add_operators() -> None:
-    """Let Python find ``mmcv._ext``, made of torchvision's operators, if no compiled one is there.
+    """Provide ``mmcv._ext``, made from torchvision's operators, if there is no compiled one.
 
     Raises:
-        UserError: mmdet's models were imported without operators. mmdet has replaced these by
-            functions that only raise.
+        UserError: mmdet's models were imported before, without operators, and mmdet has
+            replaced the operators by functions that only raise.
     """
     if not any(isinstance(finder, _ExtensionFinder) for finder in sys.meta_path):
-        sys.meta_path.append(_ExtensionFinder())  # last: a compiled extension is found before
+        sys.meta_path.append(_ExtensionFinder())  # last, so that a compiled extension wins
     _check_mmdet_came_later()
 
 
@@ -104,7 +105,7 @@ def mm_packages() -> Iterator[None]:
 
 
 def forbid_unpickling() -> None:
-    """Have torch refuse objects in checkpoints, in this process and its children.
+    """Make torch refuse objects in checkpoints, in this process and its children.
 
     The commands do this; importing the package does not.
     """
@@ -131,9 +132,9 @@ def _write_atomically() -> None:
 def _name_configs() -> None:
     from mmengine.config.utils import MODULE2PACKAGE
 
-    # MMEngine's table leads from the part before '::' to a distribution or a module, whose folder
-    # it takes. A module, because original MMEngine looks for distributions in site-packages, where
-    # an editable install has no files.
+    # MMEngine's table maps the name before '::' to a distribution or a module, whose folder holds
+    # the configs. Here it is a module, because the original MMEngine looks for distributions in
+    # site-packages, where an editable install has no files.
     MODULE2PACKAGE[__package__] = f'{__package__}.installation'
 
 
@@ -150,7 +151,7 @@ class _ExtensionLoader(importlib.abc.Loader):
     """Fills ``mmcv._ext`` with the operators of :mod:`.engine.mmcv_ops`."""
 
     def create_module(self, spec: Any) -> None:  # noqa: ARG002
-        return None  # an ordinary module will do
+        return None  # Python then makes an ordinary module
 
     def exec_module(self, module: ModuleType) -> None:
         from .engine.mmcv_ops import SERVED, missing_operator
@@ -161,12 +162,12 @@ class _ExtensionLoader(importlib.abc.Loader):
 
 
 class _HostFinder(importlib.abc.MetaPathFinder):
-    """Finds MMEngine as Python does, and has :func:`install` run after it."""
+    """Finds MMEngine as Python does, and makes its import run :func:`install` at the end."""
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:  # noqa: ARG002
         if fullname != HOST:
             return None
-        sys.meta_path.remove(self)  # once is enough, and the search below must not come back here
+        sys.meta_path.remove(self)  # otherwise the search below would call this method again
         spec = importlib.util.find_spec(fullname)
         if spec is None:
             sys.meta_path.insert(0, self)
@@ -176,7 +177,7 @@ class _HostFinder(importlib.abc.MetaPathFinder):
 
 
 class _HostLoader(importlib.abc.Loader):
-    """MMEngine's own loader, and :func:`install` after it."""
+    """Runs MMEngine's own loader, then :func:`install`."""
 
     def __init__(self, loader: Any):
         self._loader = loader
@@ -185,15 +186,15 @@ class _HostLoader(importlib.abc.Loader):
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        # Whoever asks later for source or resources gets the loader that has them.
+        # Later requests for source or resources must go to MMEngine's own loader, which has them.
         module.__spec__.loader = module.__loader__ = self._loader
         self._loader.exec_module(module)
         install()
 
 
 def _check_mmdet_came_later() -> None:
-    # onedl-mmdetection catches the missing operators and puts functions in their place that raise.
-    # mmseg imports mmdet's models on its way; segmentation works without them.
+    # onedl-mmdetection replaces missing operators by functions that only raise. mmseg imports
+    # mmdet's models, but segmentation does not use the operators, so that is no error.
     if _has_placeholder('mmdet.models.layers.bbox_nms', 'batched_nms'):
         if 'mmseg.models' not in sys.modules:
             raise UserError(

@@ -1,5 +1,5 @@
-# What every run shares: the package, the environment, logging. What counts epochs or iterations
-# (loops, hooks, the log) is in schedules/epochs.py and schedules/iterations.py.
+# Shared by all runs: the package, the environment, logging. The settings that count epochs or
+# iterations (loops, hooks, the log) are in schedules/epochs.py and schedules/iterations.py.
 custom_imports = dict(imports=['rapidnet_mm', 'rapidnet_mm.models'], allow_failed_imports=False)
 
 # For `_base_ = 'rapidnet_mm::configs/NAME.py'`: MMEngine then looks for a type (MaskRCNN) in the
@@ -14,7 +14,7 @@ env_cfg = dict(
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'),
 )
-# As published: BatchNorm takes its statistics over all GPUs, and it is trained, not frozen. Without
+# As published: BatchNorm uses the statistics of all GPUs, and it is trained, not frozen. Without
 # a GPU this has no effect.
 sync_bn = 'torch'
 

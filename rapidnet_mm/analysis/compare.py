@@ -47,7 +47,7 @@ class Comparison(NamedTuple):
 
     @property
     def within(self) -> bool:
-        """Whether our number is the published one, within its tolerance."""
+        """Whether our number equals the published one, within its tolerance."""
         return self.published is None or abs(self.difference) <= self.published.allowed
 
     def to_dict(self) -> dict[str, object]:
@@ -91,7 +91,7 @@ class Result(NamedTuple):
 
     @property
     def within(self) -> bool:
-        """Whether both of our numbers are the published ones."""
+        """Whether both of our numbers equal the published ones, within their tolerances."""
         return self.params.within and self.flops.within
 
     def to_dict(self) -> dict[str, object]:

@@ -58,9 +58,9 @@ class Complexity(NamedTuple):
     shape: tuple[int, int]  # height and width in pixels
     modules: dict[str, Count]  # all with parameters or FLOPs; '' is the model
     parts: list[str]  # the modules that make up the model: backbone, neck, heads
-    unused: list[str]  # parts that only a training uses
+    unused: list[str]  # parts that only training uses
     maps: dict[str, list[tuple[int, ...]]]  # channels, height, width, of backbone and neck
-    regions: dict[str, int]  # how many regions each head of a second stage looks at
+    regions: dict[str, int]  # regions that each head of the second stage processes
 
     @property
     def total(self) -> Count:
@@ -72,7 +72,7 @@ class Complexity(NamedTuple):
         return {k: v for k, v in self.modules.items() if k and k.count('.') < depth}
 
     def to_dict(self, depth: int = 0) -> dict[str, Any]:
-        """Return plain values for json; with a depth, the modules down to it as well."""
+        """Return plain values for json; with a depth, also the modules down to this depth."""
         content = {
             'shape': self.shape,
             **self.total._asdict(),
@@ -88,7 +88,7 @@ class Complexity(NamedTuple):
         return content
 
     def to_text(self, depth: int = 0) -> str:
-        """Return tables as text; with a depth, one of the modules down to it as well."""
+        """Return tables as text; with a depth, also a table of the modules down to this depth."""
         header = ['parameters (M)', 'learnable (M)', 'FLOPs (G)']
         rows = [_row('all', self.total), *(_row(name, self.modules[name]) for name in self.parts)]
         blocks = [text_table(['part', *header], rows)]
@@ -117,13 +117,13 @@ def _row(name: str, count: Count) -> tuple[str, float, float, float]:
 
 
 def default_shape(cfg: Config) -> tuple[tuple[int, int], str]:
-    """Return the height and width that a config works at, in pixels, and where it says so.
+    """Return (height, width) in pixels of a config's images, and the step that sets the size.
 
-    Detectors say it in the Resize of the test pipeline, classifiers in its crop. Segmenters are
-    tested on images of any shape, so theirs is the crop that they are trained on.
+    For detectors that is the Resize of the test pipeline, for classifiers its crop. Segmenters are
+    tested on images of any shape, so for them it is the crop of the training pipeline.
 
     Raises:
-        UserError: the config does not say.
+        UserError: the config sets no size.
     """
     if cfg.get('default_scope') == 'mmpretrain':
         step, key, where = 'CenterCrop', 'crop_size', 'the crop of the test pipeline'
@@ -182,11 +182,11 @@ class _Meter:
             handle.remove()
 
     def total(self) -> int:
-        """Return the FLOPs up to now."""
+        """Return the FLOPs counted so far."""
         return self.counter.get_total_flops() // PER_MULTIPLY_ADD
 
     def of(self, module: nn.Module) -> int:
-        """Return the FLOPs of a module; a container that is never called has those in it."""
+        """Return the FLOPs of a module; a container that is not called has its children's."""
         if module in self.flops:
             return self.flops[module]
         return sum(self.of(child) for child in module.children())
@@ -201,10 +201,11 @@ class _Meter:
 
 @torch.no_grad()
 def measure(model: nn.Module, shape: tuple[int, int]) -> Complexity:
-    """Count a model for one image of ``shape`` (height, width, in pixels), on the model's device.
+    """Count parameters and FLOPs for one image of ``shape`` (height, width, in pixels).
 
-    A whole model of the MM family runs without post-processing: backbone, neck and heads. The
-    heads of a second stage look at as many regions as ``test_cfg`` lets through.
+    The model runs on its own device. A whole model of the MM family runs without post-processing:
+    backbone, neck and heads. The heads of a second stage process as many regions as ``test_cfg``
+    allows.
 
     Raises:
         UserError: the model does not run at that shape.
@@ -248,7 +249,7 @@ def _count(module: nn.Module, meter: _Meter) -> Count:
 
 
 def _parts(module: nn.Module, prefix: str = '') -> Iterator[str]:
-    """Yield the names of the parts; lists and a second stage are taken apart."""
+    """Yield the names of the parts; lists and a second stage are split into their modules."""
     for name, child in module.named_children():
         if isinstance(child, nn.ModuleList) or name == 'roi_head':
             yield from _parts(child, f'{prefix}{name}.')

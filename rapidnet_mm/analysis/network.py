@@ -1,4 +1,4 @@
-"""Run a model without its post-processing: what is counted and what is timed."""
+"""Run a model without its post-processing, to count or to time it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ..errors import UserError, one_line
 
 
 def run_network(model: nn.Module, image: Tensor) -> tuple[Any, dict[str, int]]:
-    """Run all that a prediction computes except post-processing.
+    """Run all parts of a prediction except post-processing.
 
-    The heads of a second stage look at as many regions as ``test_cfg`` lets through.
+    The heads of a second stage process as many regions as ``test_cfg`` allows.
 
     Returns:
         The outputs, and the number of regions of each head of a second stage.
@@ -30,7 +30,7 @@ def run_network(model: nn.Module, image: Tensor) -> tuple[Any, dict[str, int]]:
 
 @contextmanager
 def named_run_errors(model: nn.Module, shape: tuple[int, int]) -> Iterator[None]:
-    """Say in one line that a model does not run at an image shape.
+    """Turn errors inside into one line that says that a model does not run at an image shape.
 
     Raises:
         UserError: torch or a class of the model raised an error inside.

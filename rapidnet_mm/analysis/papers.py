@@ -1,4 +1,4 @@
-"""Published parameters and FLOPs (multiply-adds), and what to build to compare with them.
+"""Published parameters and FLOPs (multiply-adds), each with the model to build and compare.
 
 A row is data. A new family adds its rows, and a class for its classifier if it needs one.
 """
@@ -18,12 +18,14 @@ UNITS = {'': 1, 'M': 10**6, 'G': 10**9}
 class Figure(NamedTuple):
     """A number as a paper prints it: '4,091,257', '5.64 M' (1e6), '0.348 G' (1e9).
 
-    By default the tolerance is what rounding hides: half a unit of the last digit. A count that is
-    printed to the unit has to be exact.
+    By default the tolerance is half a unit of the last digit, because papers round. A count that
+    is printed in full has to be exact.
     """
 
     printed: str
-    derived: str = ''  # with more digits, computed from the paper; if given, ours has to match this
+    derived: str = (
+        ''  # a value with more digits, computed from the paper; if set, ours has to match it
+    )
     tolerance: str = ''  # such as '0.1 M'
 
     @property
@@ -38,7 +40,7 @@ class Figure(NamedTuple):
 
     @property
     def allowed(self) -> Decimal:
-        """How far our number may be from it."""
+        """The largest allowed difference between ours and the published number."""
         if self.tolerance:
             return _parse(self.tolerance)[0]
         return _parse(self.derived or self.printed)[1] / 2 if self.unit else Decimal(0)

@@ -1,4 +1,4 @@
-"""What a person has to know of a training: in short before it starts, and when it is done."""
+"""Print a short summary before a training starts, and another one at its end."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from ..engine.device import counted, default_device, device_name
 from ..engine.runner import unwrapped
 from .complexity import default_shape, measure
 
-MOST_CLASSES = 8  # that are named
+MOST_CLASSES = 8  # the summary lists no more class names
 
 
 class TrainingReport(Hook):
-    """Says what is trained before the first iteration, and what came of it after the last.
+    """Logs a summary before the first iteration, and the results after the last.
 
     Args:
-        program: how the commands are called here, such as ``['rapidnet']``.
+        program: the words that start a command, such as ``['rapidnet']``.
     """
 
     priority = 'LOWEST'  # the checkpoint hook comes before
@@ -41,7 +41,7 @@ class TrainingReport(Hook):
 
     @master_only
     def before_train(self, runner: Runner) -> None:
-        """Say what is trained."""
+        """Log the summary."""
         runner.logger.info(start_text(runner))
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
@@ -52,12 +52,12 @@ class TrainingReport(Hook):
 
     @master_only
     def after_train(self, runner: Runner) -> None:
-        """Say what is best, and what to do next."""
+        """Log the best checkpoint and the next commands."""
         runner.logger.info(end_text(runner, self._metrics, self.program))
 
 
 def start_text(runner: Runner) -> str:
-    """Return what is trained, on what, how, from which weights, and where everything goes."""
+    """Return the summary: model, data, schedule, weights and work directory, one a line."""
     facts = {
         'model': _model(runner),
         'data': _data(runner),
@@ -81,7 +81,7 @@ def end_text(runner: Runner, metrics: Mapping[str, Any], program: Sequence[str])
 
     Args:
         runner: after its training.
-        metrics: of the best checkpoint, {} where they are not known.
+        metrics: of the best checkpoint; {} if they are unknown.
         program: how the commands are called here.
     """
     best = best_checkpoint(runner)
@@ -97,8 +97,8 @@ def end_text(runner: Runner, metrics: Mapping[str, Any], program: Sequence[str])
 
 
 def next_commands(runner: Runner, checkpoint: str, program: Sequence[str]) -> list[str]:
-    """Return the commands that measure a checkpoint, and that use it on an image."""
-    # The config that the runner has written holds what the command line changed, too.
+    """Return two commands: one tests a checkpoint, the other runs it on an image."""
+    # The runner's copy of the config also has the changes from the command line.
     config = Path(runner.work_dir, os.path.basename(runner.cfg.filename or 'config.py'))
     common = [_short(str(config)), _short(checkpoint)]
     work_dir = Path(runner.work_dir)
@@ -135,7 +135,9 @@ def _flops(runner: Runner) -> str:
     try:
         shape, _ = default_shape(runner.cfg)
         flops = flops_of(unwrapped(runner.model), shape)
-    except Exception:  # a model may do anything, and a figure must not stop its training
+    except (
+        Exception
+    ):  # any code of the model runs here, and a missing figure must not stop a training
         return 'FLOPs not counted'
     return f'{flops / 1e9:.2f} G FLOPs (multiply-adds) at {shape[0]}x{shape[1]}'
 
@@ -189,7 +191,7 @@ def _batch(runner: Runner) -> str:
     size = size or getattr(batch, 'batch_size', None)
     steps = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
     if size is None:
-        return f'not known, {counted(processes, "process")}'
+        return f'unknown, {counted(processes, "process")}'
     text = f'{counted(size * processes * steps, "image")} for a step of the optimizer'
     parts = [f'{size} at a time', counted(processes, 'process')]
     if steps > 1:
@@ -199,7 +201,7 @@ def _batch(runner: Runner) -> str:
 
 def _optimizer(runner: Runner) -> str:
     optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
-    if optimizer is None:  # several in one
+    if optimizer is None:  # a container of several optimizers
         return type(runner.optim_wrapper).__name__
     rates = [group.get('initial_lr', group['lr']) for group in optimizer.param_groups]
     low, high = min(rates), max(rates)
@@ -234,7 +236,7 @@ def _weights(runner: Runner) -> str:
 
 
 def _pretrained(node: Any, path: str) -> Iterator[str]:
-    """Yield where the config of a model names pretrained weights, and which."""
+    """Yield ``FILE (part of the model)`` for all pretrained weights in the config of a model."""
     if isinstance(node, Mapping):
         if str(node.get('type', '')).rpartition('.')[2] == 'Pretrained':
             part = path.removesuffix('.init_cfg').removeprefix('model.')
@@ -264,7 +266,7 @@ def _number(value: Any) -> str:
 
 
 def _short(path: str) -> str:
-    """Return a path from here, if it lies in the working directory; else as it is."""
+    """Return a path relative to the current folder if it lies there; else unchanged."""
     if '://' in path:
         return path
     try:

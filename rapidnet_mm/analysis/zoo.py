@@ -1,8 +1,8 @@
 """The model zoo: one page with accuracies and configs from metafiles, and counts of our models.
 
 ``model-index.yml`` lists the metafiles, one a family, in the format of the OpenMMLab packages.
-People write into them what is published or measured; :func:`recount` writes what we count. Our
-metafiles have three things that the format has not: ``Tables``, the tables of the page;
+Authors write the published or measured results into them; :func:`recount` writes our counts. Our
+metafiles add three keys to the format: ``Tables``, the tables of the page;
 ``Published``, models of a paper that have no config here; and the ``Table`` of every model.
 """
 
@@ -61,7 +61,7 @@ class Entry(NamedTuple):
 
     @property
     def counted(self) -> bool:
-        """Whether we have this model; if not, the page only has its accuracy."""
+        """Whether we can build this model; if not, the page has only its accuracy."""
         return self.data.get('Counted', True)
 
     @property

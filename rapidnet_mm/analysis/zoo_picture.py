@@ -25,7 +25,7 @@ class Point(NamedTuple):
 
 
 def fingerprint(points: Iterable[Point]) -> str:
-    """Return a hash of what is drawn.
+    """Return a hash of all that the picture shows.
 
     The PNG carries it, because its pixels depend on the version of matplotlib.
     """

@@ -1,6 +1,6 @@
-"""What is the network? One file a family, on a common contract.
+"""What is the network? One file a family, with a common base class.
 
-Read in this order: ``base.py`` (the contract and the arguments of all families), ``layers.py`` and
+Read in this order: ``base.py`` (outputs and arguments of all families), ``layers.py`` and
 ``blocks.py`` (what families share), then a family: ``rapidnet.py``, ``rexnet.py``, ``vgnet.py``,
 ``mobilevig.py``. A family's file reads like the paper's figure: table, blocks, class; helpers and
 checks of arguments come last. ``tapped.py`` returns maps from inside any backbone.
@@ -13,7 +13,7 @@ Example:
     FeatureInfo(channels=224, stride=32, module='stages.3.4')
 """
 
-import mmengine  # noqa: F401  first: what install() does then finds nothing half imported here
+import mmengine  # noqa: F401  first, so that install() runs before this package is half imported
 
 from .mobilevig import MobileViG
 from .rapidnet import RapidNet

@@ -17,14 +17,14 @@ from ..weights.load import load_pretrained
 from .layers import DeformableConv, freeze, is_training_on, recomputed
 
 STRIDES = (4, 8, 16, 32, 32)  # the fifth stage, where a family has it, is a last 1x1 convolution
-# How weights are drawn where init_cfg does not say it.
+# The initialisation if init_cfg names none.
 DEFAULT_INIT = dict(
     type='Kaiming', layer=['Conv2d', 'DeformConv2d'], mode='fan_in', nonlinearity='relu'
 )
 
 
 class FeatureInfo(NamedTuple):
-    """One output of a backbone: what a neck, a tap or an export has to know about it."""
+    """The facts about one output of a backbone that necks, taps and exports need."""
 
     channels: int
     stride: int  # pixels of the image per pixel of the map
@@ -48,28 +48,28 @@ class FeatureMaps:
 
 
 class PublishedWeights(WeightsContract):
-    """Mixin: a ``Pretrained`` entry of ``init_cfg`` loads a published or own file, and all of it.
+    """Mixin: a ``Pretrained`` entry of ``init_cfg`` loads a published file or one of ours.
 
-    MMEngine reads ``init_cfg`` when it draws weights. So assigning to it sets aside the entries of
-    type ``Pretrained``: they are in ``pretrained``, and ``init_cfg`` keeps the rest.
+    The file must fill the whole backbone. MMEngine itself would run the entries of ``init_cfg``, so
+    those of type ``Pretrained`` are moved to ``pretrained``, and ``init_cfg`` keeps the rest.
     """
 
     @property
     def init_cfg(self) -> list[dict]:
         """How the weights are drawn, before a file is loaded; Kaiming normal by default."""
-        return self._drawn
+        return self._initialisers
 
     @init_cfg.setter
-    def init_cfg(self, given: dict | list[dict] | None) -> None:
-        configs = given if isinstance(given, list) else [given or dict(DEFAULT_INIT)]
+    def init_cfg(self, value: dict | list[dict] | None) -> None:
+        configs = value if isinstance(value, list) else [value or dict(DEFAULT_INIT)]
         if not all(isinstance(cfg, dict) and 'type' in cfg for cfg in configs):
             raise UserError(
-                f'{type(self).__name__}: init_cfg={given!r} needs a type, such as '
+                f'{type(self).__name__}: init_cfg={value!r} needs a type, such as '
                 "dict(type='Pretrained', checkpoint=FILE)"
             )
         self.pretrained = [cfg for cfg in configs if cfg['type'] == 'Pretrained']
-        drawn = [cfg for cfg in configs if cfg['type'] != 'Pretrained']
-        self._drawn = drawn or [dict(DEFAULT_INIT)]
+        initialisers = [cfg for cfg in configs if cfg['type'] != 'Pretrained']
+        self._initialisers = initialisers or [dict(DEFAULT_INIT)]
 
     def init_weights(self) -> None:
         """Draw the weights, then load the files that ``init_cfg`` names.
@@ -117,8 +117,8 @@ class Freezing:
 class Backbone(PublishedWeights, Freezing, FeatureMaps, BaseModule):
     """Base of the families: ``stem``, then ``stages`` at strides 4, 8, 16 and 32.
 
-    A family gives the first three arguments by position. Everybody else gives the others by name,
-    to any family.
+    A family passes the first three arguments by position. Users pass the others by name, to any
+    family.
 
     Args:
         stem: the layers before the first stage.
@@ -137,7 +137,7 @@ class Backbone(PublishedWeights, Freezing, FeatureMaps, BaseModule):
     Shape: ``(N, 3, H, W) ->`` a tuple of ``(N, C, ceil(H / stride), ceil(W / stride))``.
 
     Raises:
-        UserError: a stage that does not exist, or ``init_cfg`` has an entry without a type.
+        UserError: there is no such stage, or ``init_cfg`` has an entry without a type.
     """
 
     last_index = 3  # the highest of out_indices; a family with a last 1x1 convolution has 4
@@ -188,12 +188,12 @@ class Backbone(PublishedWeights, Freezing, FeatureMaps, BaseModule):
 
 
 def check_common(backbone: Backbone, arguments: Mapping[str, Any]) -> None:
-    """Check the names of the arguments that a family hands on to :class:`Backbone`.
+    """Check the names of the arguments that a family passes to :class:`Backbone`.
 
-    A family calls it first: the message names the class that was written, not the base.
+    A family calls this first, so that the message names the class in the config, not the base.
 
     Raises:
-        UserError: a name that neither the family nor the base has.
+        UserError: neither the family nor the base has an argument of that name.
     """
     names = _argument_names(type(backbone))
     for name in arguments:
@@ -212,7 +212,7 @@ def _argument_names(cls: type) -> list[str]:
         parameters = list(inspect.signature(base.__init__).parameters.values())[1:]  # not self
         names += [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            break  # nothing is handed on to the next base
+            break  # the next base gets none of the arguments
     return list(dict.fromkeys(names))
 
 
@@ -220,7 +220,7 @@ def check_stages(name: str, out_indices: Sequence[int], last_index: int, frozen:
     """Check ``out_indices`` and ``frozen_stages`` of a backbone with ``last_index + 1`` stages.
 
     Raises:
-        UserError: a stage that the backbone does not have.
+        UserError: the backbone has no such stage.
     """
     stages = range(last_index + 1)
     if not out_indices or list(out_indices) != sorted(set(out_indices) & set(stages)):
@@ -249,7 +249,7 @@ def check_rate(name: str, argument: str, rate: float) -> None:
     """Check the rate of stochastic depth or of dropout.
 
     Raises:
-        UserError: it is not in [0, 1).
+        UserError: the rate is not in [0, 1).
     """
     if not isinstance(rate, int | float) or not 0 <= rate < 1:
         raise UserError(f'{name}: {argument}={rate!r} must be in [0, 1)')

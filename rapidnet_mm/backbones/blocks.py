@@ -85,13 +85,13 @@ class FeedForward(nn.Sequential):
 
 
 def max_relative(x: Tensor, step: int = GRAPH_STEP) -> Tensor:
-    """Return the largest difference of each position to those that the graph links with it (SVGA).
+    """Return the largest difference of each position to the positions linked with it (SVGA).
 
     The graph is static. It links a position with those that are ``step``, ``2 * step``, ... away in
     its column and in its row, cyclically, and with itself. So no difference is below 0.
 
-    The largest difference is the value minus the smallest linked value. So only the smallest value
-    is computed, not every difference.
+    The largest difference is the value minus the smallest linked value. So only the minimum is
+    computed, not every difference.
 
     Shape: ``(N, C, H, W) -> (N, C, H, W)``.
     """
@@ -108,7 +108,8 @@ def by_doubling(x: Tensor, step: int) -> Tensor:
 def by_pooling(x: Tensor, step: int) -> Tensor:
     """Compute ``max_relative`` by dilated max pooling, for training on the CPU.
 
-    The backward pass of pooling reads one index per value, so it is faster than that of minima.
+    The backward pass of pooling reads one index per value, so it is faster than that of
+    ``torch.minimum``.
     """
     x = x.contiguous(memory_format=torch.channels_last)  # the CPU pools faster in this layout
     return x + torch.maximum(_pooled(-x, 2, step), _pooled(-x, 3, step))
@@ -120,11 +121,11 @@ def _smallest(x: Tensor, dim: int, step: int) -> Tensor:
     Every round doubles the number of shifts in the minimum. In the last round some shifts count
     twice, which does not change a minimum.
     """
-    total, seen = _shifts(x, dim, step), 1
-    while seen < total:
-        more = min(seen, total - seen)
-        x = torch.minimum(x, x.roll(more * step, dim))
-        seen += more
+    total, count = _shifts(x, dim, step), 1
+    while count < total:
+        added = min(count, total - count)
+        x = torch.minimum(x, x.roll(added * step, dim))
+        count += added
     return x
 
 
@@ -142,7 +143,7 @@ def _shifts(x: Tensor, dim: int, step: int) -> int:
 
 
 class MaxRelativeConv(nn.Module):
-    """Static graph convolution: a 1x1 on the map and its largest differences.
+    """Static graph convolution: a 1x1 convolution of the map and its largest differences.
 
     Shape: ``(N, C, H, W) -> (N, 2 * C, H, W)``.
     """

@@ -19,8 +19,8 @@ from ..errors import UserError, one_line
 
 NORMS = ('BN', 'GN', 'SyncBN')
 DEFAULT_NORM = dict(type='BN')
-# A table of our own: mmcv's registry lacks Softplus, which ReXNet's paper compares, and would build
-# any registered model as an activation.
+# Not mmcv's registry: it lacks Softplus, which ReXNet's paper compares, and would build any
+# registered model as an activation.
 ACTIVATIONS = {
     'ReLU': nn.ReLU,
     'ReLU6': nn.ReLU6,
@@ -94,9 +94,9 @@ class DeformableConv(DeformConv2d):
 class DropPath(nn.Module):
     """Stochastic depth: in training, a sample's branch is dropped with probability ``rate``.
 
-    Not mmcv's DropPath: that draws in the type of the map, and bfloat16 rounds the draw to steps of
-    1/256. Measured there: a rate of 0.001 drops nothing, 0.005 drops 0.004, 0.01 drops 0.012. The
-    published RapidNet has rates that small.
+    Not mmcv's DropPath: it draws numbers in the type of the map, and bfloat16 rounds them to steps
+    of 1/256. Measured: with a rate of 0.001 it drops nothing, with 0.005 0.004, with 0.01 0.012.
+    The published RapidNet has rates that small.
 
     Shape: ``(N, ...) -> (N, ...)``; kept samples are divided by ``1 - rate``.
     """
@@ -172,10 +172,10 @@ def by_eight(channels: int) -> int:
 
 
 def recomputed(block: nn.Module, x: Tensor) -> Tensor:
-    """Return ``block(x)`` and compute its activations again in the backward pass.
+    """Return ``block(x)``; its activations are computed again in the backward pass.
 
-    The second computation leaves BatchNorm's running statistics alone. So weights and statistics
-    after training are the same with and without it.
+    The second computation does not change BatchNorm's running statistics. So a training ends with
+    the same weights and statistics as without recomputation.
     """
     return checkpoint(
         block,
@@ -187,7 +187,7 @@ def recomputed(block: nn.Module, x: Tensor) -> Tensor:
 
 @contextmanager
 def _statistics_kept(module: nn.Module) -> Iterator[None]:
-    """Inside, BatchNorm in training mode does not change its running statistics."""
+    """Keep the running statistics of BatchNorm unchanged inside the context."""
     norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.training]
     states = [(norm.momentum, copy.deepcopy(norm.num_batches_tracked)) for norm in norms]
     for norm in norms:

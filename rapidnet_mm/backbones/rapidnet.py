@@ -97,7 +97,7 @@ class MultiLevelDilatedConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.fc1(self.encoding(x))
         first, *others = (branch(x) for branch in self.branches)
-        return self.fc2(sum(others, first))  # a sum that starts with 0 adds once more
+        return self.fc2(sum(others, first))  # sum() would start with 0: one more addition
 
 
 class EncodedGraph(nn.Sequential):
@@ -130,8 +130,8 @@ class DilatedBlock(nn.Sequential):
 class RapidNet(Backbone):
     """RapidNet (WACV 2025): feature maps at strides 4, 8, 16 and 32.
 
-    BatchNorm is trained by default, as in the published detectors and segmenters. Their code means
-    to freeze it, but it looks for BatchNorm2d after the conversion to SyncBN and finds none. Here
+    BatchNorm is trained by default, as in the published detectors and segmenters. Their code tries
+    to freeze it, but looks for BatchNorm2d after the conversion to SyncBN and finds none. Here
     ``norm_eval=True`` and ``frozen_stages`` freeze it.
 
     Example:
@@ -159,7 +159,7 @@ class RapidNet(Backbone):
             ``with_cp``, ``init_cfg``; see :class:`Backbone`.
 
     Raises:
-        UserError: an unknown ``arch`` or ``mixer``, branches that do not go with it, an argument
+        UserError: an unknown ``arch`` or ``mixer``, branches that do not fit it, an argument
             out of its range, or one that does not exist.
     """
 
@@ -240,10 +240,10 @@ def published_drop_rates(arch: Arch, nominal: float) -> list[list[float]]:
 def checked_mixing(
     mixer: str, branches: Sequence[dict] | None, use_cpe: bool, large_kernel_ffn: bool
 ) -> Mixing:
-    """Return the description of an ablation, if its arguments go together.
+    """Return how to build the dilated blocks, after a check of the arguments.
 
     Raises:
-        UserError: they do not go together.
+        UserError: an argument is out of its range, or the branches do not fit the mixer.
     """
     if mixer not in MIXERS:
         raise UserError(f'RapidNet has no mixer {mixer!r}; choose one of {", ".join(MIXERS)}')
@@ -264,11 +264,11 @@ def checked_mixing(
     return Mixing(tuple(map(_checked_branch, branches)), use_cpe, large_kernel_ffn)
 
 
-def _checked_branch(given: Mapping) -> Branch:
-    if not isinstance(given, Mapping) or not given.keys() <= set(Branch._fields):
+def _checked_branch(settings: Mapping) -> Branch:
+    if not isinstance(settings, Mapping) or not settings.keys() <= set(Branch._fields):
         fields = ', '.join(Branch._fields)
-        raise UserError(f'RapidNet: a branch is a dict of {fields}, not {given!r}')
-    branch = Branch(**given)
+        raise UserError(f'RapidNet: a branch is a dict of {fields}, not {settings!r}')
+    branch = Branch(**settings)
     kernel_size, dilation, deformable = branch
     if any(type(n) is not int or n < 1 for n in (kernel_size, dilation)) or kernel_size % 2 == 0:
         raise UserError(

@@ -64,8 +64,8 @@ def rexnet_lite_widths(width_mult: float) -> tuple[int, list[int], int]:
 class SqueezeExcite(nn.Module):
     """Channel attention with BatchNorm on the pooled vector.
 
-    One image gives one value per channel, which has no variance. So with one image in the batch
-    BatchNorm uses its running statistics and does not change them. SyncBatchNorm over several
+    With one image each channel has a single value, and so no variance. So with one image in the
+    batch BatchNorm uses its running statistics and does not change them. SyncBatchNorm over several
     processes sees several images and works as usual.
 
     Shape: ``(N, C, H, W) -> (N, C, H, W)``.

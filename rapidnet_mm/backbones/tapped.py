@@ -1,4 +1,4 @@
-"""Maps from anywhere inside a backbone, by the names of its modules."""
+"""Return feature maps from inside a backbone, by the names of its modules."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROBE = 64  # side of the image that shows the strides, in pixels; a multiple of
 
 @MODELS.register_module()
 class TappedBackbone(FeatureMaps, WeightsContract, BaseModule):
-    """Any backbone, but it returns the outputs of the modules that ``taps`` names.
+    """Wraps a backbone and returns the outputs of the modules that ``taps`` names.
 
     SSDLite reads a map from *inside* a block, and no backbone returns that. Here forward hooks keep
     the outputs of the tapped modules while the backbone runs as usual. So the network is the same:
@@ -84,7 +84,7 @@ class TappedBackbone(FeatureMaps, WeightsContract, BaseModule):
         return self.backbone
 
     def _keep(self, tap: str, module: nn.Module, args: tuple, output: Tensor) -> None:  # noqa: ARG002
-        # None while blocks are computed again in the backward pass: the maps are returned already.
+        # None when the backward pass computes blocks again: the maps were returned before.
         if self._maps is not None:
             self._maps[tap] = output
 

@@ -92,7 +92,7 @@ class FixedDepthwise(FixedTensors, nn.Module):
 
     The kernels are a buffer: they move with the model to a device or a precision, and are saved.
     They are always rounded from the table, never from a narrower type. A state dict may lack them,
-    but it must not have others.
+    but must not have other values.
 
     Args:
         channels: width of the map.
@@ -112,7 +112,7 @@ class FixedDepthwise(FixedTensors, nn.Module):
         return F.conv2d(x, self.weight, None, self.stride, 1, groups=self.channels)
 
     def fixed_tensors(self) -> dict[str, Tensor]:
-        """What a state dict may leave out, and may not have otherwise: as published, in float32."""
+        """Return the kernels, in float32 as published: a state dict has these values or none."""
         kernels = torch.tensor(self.cycle, dtype=torch.float32, device='cpu')
         indices = torch.arange(self.channels, device='cpu') % len(kernels)
         return {'weight': kernels[indices].unsqueeze(1)}
@@ -139,9 +139,9 @@ class FixedDepthwise(FixedTensors, nn.Module):
         prefix: str,
         local_metadata: Mapping[str, Any],
         strict: bool,
-        *found: list[str],
+        *reports: list[str],
     ) -> None:
-        _, unexpected, errors = found  # nothing is missing
+        _, unexpected, errors = reports  # fixed kernels are never reported as missing
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, [], unexpected, errors
         )
@@ -213,8 +213,8 @@ class ConvActNorm(nn.Sequential):
 class Downsampling(nn.Module):
     """Depthwise 3x3 at stride 2, then two halves for the blocks that follow.
 
-    One half is the last channels of the depthwise output. The other is a 1x1 convolution of all of
-    them. Where their widths differ, both are joined and cut in the middle.
+    One half is the last channels of the depthwise output. The other is a 1x1 convolution of all its
+    channels. If their widths differ, both are concatenated and split in the middle.
 
     Shape: ``(N, C_in, H, W) ->`` a pair of ``(N, C_out / 2, ceil(H / 2), ceil(W / 2))``.
     """
@@ -265,9 +265,10 @@ class Join(nn.Module):
 
 
 def archs_of(state: Mapping[str, Tensor]) -> list[str]:
-    """The archs that a state dict, under our names, may be of.
+    """Return the archs that a state dict under our names fits.
 
-    Empty if it is of no training form; more than one if fixed kernels that tell are left out.
+    The list is empty if the state dict fits none, as that of an inference form. It has several
+    archs if the state dict lacks the fixed kernels in which these differ.
     """
     needed = {'stem.conv.weight', 'stem.norm.weight', 'stages.2.0.pointwise.conv.weight'}
     if not needed <= state.keys() or state['stem.conv.weight'].is_meta:
@@ -285,12 +286,13 @@ def archs_of(state: Mapping[str, Tensor]) -> list[str]:
 
 
 def _kernels_fit(state: Mapping[str, Tensor], kind: Kind) -> bool:
-    """Whether the first kernels are those of a kind, where they are in a state dict."""
+    """Return whether the first kernels, if the state dict has them, are those of a kind."""
 
     def equal(key: str, cycle: Sequence[Kernel]) -> bool | None:
-        if (given := state.get(key)) is None:
+        if (weight := state.get(key)) is None:
             return None
-        return is_fixed_value(given, FixedDepthwise(len(given), cycle).fixed_tensors()['weight'])
+        fixed = FixedDepthwise(len(weight), cycle).fixed_tensors()['weight']
+        return is_fixed_value(weight, fixed)
 
     gaussian = equal('stages.0.0.depthwise.weight', ALTERNATING)
     if kind.downsampling is None:

@@ -48,7 +48,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def add_verbose(parser: argparse.ArgumentParser) -> None:
     """Add ``--verbose``."""
     parser.add_argument(
-        '--verbose', action='store_true', help='show all that libraries print, log and warn about'
+        '--verbose', action='store_true', help='show all output, logs and warnings of libraries'
     )
 
 
@@ -79,14 +79,14 @@ def add_speed_arguments(
         type=positive,
         nargs=2,
         metavar=('H', 'W'),
-        help=f'of the images in pixels (default: {shape})',
+        help=f'image size in pixels (default: {shape})',
     )
-    parser.add_argument('--steps', type=positive, default=steps, help=f'timed (default: {steps})')
-    parser.add_argument('--threads', type=positive, help="PyTorch's threads")
+    parser.add_argument('--steps', type=positive, default=steps, help=f'timed steps ({steps})')
+    parser.add_argument('--threads', type=positive, help='number of PyTorch threads')
 
 
 def program() -> list[str]:
-    """Return how this package's commands are called from the shell of this process."""
+    """Return the words that start a command in this shell, such as ``['rapidnet']``."""
     installed = shutil.which('rapidnet')
     if installed and Path(installed).parent == Path(sys.executable).parent:
         return ['rapidnet']
@@ -118,9 +118,9 @@ def set_threads(args: Any) -> None:
 
 
 def add_model_arguments(parser: argparse.ArgumentParser, optional: bool = False) -> None:
-    """Add what the commands take that look at one model: config, ``--backbone``, options."""
+    """Add the arguments of commands about one model: config, ``--backbone``, options."""
     parser.add_argument('config', nargs='?' if optional else None, help='config file')
-    parser.add_argument('--backbone', action='store_true', help='the backbone alone')
+    parser.add_argument('--backbone', action='store_true', help='use only the backbone')
     add_options(parser)
 
 
@@ -137,10 +137,10 @@ def read_config(path: str, args: argparse.Namespace) -> Config:
 
 
 def image_shape(cfg: Config, args: argparse.Namespace) -> tuple[tuple[int, int], str]:
-    """Return height and width: those of ``--shape``, else the config's; and where they are from.
+    """Return (height, width) in pixels from ``--shape``, else from the config, and their source.
 
     Raises:
-        UserError: neither says it.
+        UserError: neither gives a size.
     """
     from ..analysis.complexity import default_shape
 

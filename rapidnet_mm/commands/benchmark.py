@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     arguments.add_model_arguments(parser)
     arguments.add_speed_arguments(parser, batch=1, shape='what the config says', steps=20)
-    parser.add_argument('--json', metavar='FILE', help='write the numbers here, too')
+    parser.add_argument('--json', metavar='FILE', help='also write the numbers to this file')
 
 
 def run(args: argparse.Namespace) -> None:

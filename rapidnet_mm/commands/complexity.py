@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=('H', 'W'),
         help='height and width of the image in pixels (default: what the config says)',
     )
-    parser.add_argument('--per-module', action='store_true', help='list the modules, too')
+    parser.add_argument('--per-module', action='store_true', help='also list the modules')
     parser.add_argument(
         '--depth', type=int, default=3, help='how deep --per-module goes (default: 3)'
     )
@@ -30,12 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--table',
         action='store_true',
-        help='every published number beside ours; exit status 1 if one is off',
+        help='compare with all published numbers; exit status 1 if one of ours differs',
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the counts; return 1 if one is not the published number."""
+    """Print the counts; return 1 if one differs from the published number."""
     if bool(args.config) == args.table:
         raise UserError('give either a config or --table')
     if args.table and (args.shape or args.backbone or args.per_module or args.cfg_options):

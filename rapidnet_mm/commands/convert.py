@@ -1,13 +1,13 @@
-"""Write a checkpoint as safetensors, with our names where they are known.
+"""Write a checkpoint as safetensors, under our names if its family is known.
 
-Known files need no conversion: every command reads them as they are. Files that contain code do.
+Files of known families need no conversion: every command reads them. Files that contain code do.
 """
 
 from __future__ import annotations
 
 import argparse
 
-HELP = 'Write a checkpoint as safetensors, under our names where they are known'
+HELP = 'Write a checkpoint as safetensors, under our names if its family is known'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--trust',
         action='store_true',
-        help='read IN even if that runs code from it; only for files of people you trust',
+        help='read IN even if that runs code from it; only for files from people you trust',
     )
 
 

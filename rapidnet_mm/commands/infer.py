@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--out-dir', required=True, help='where pictures, json files and label maps go'
     )
     parser.add_argument(
-        '--score-thr', type=arguments.score, default=0.3, help='of detections (0.3)'
+        '--score-thr', type=arguments.score, default=0.3, help='least score (default: 0.3)'
     )
     parser.add_argument(
         '--device', help='cuda, cuda:1, mps, cpu, ... (default: a GPU if there is one)'
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Leave results for every image; returns 1 if some had to be skipped."""
+    """Write the results of every image; return 1 if an image was skipped."""
     from ..engine.console import quiet
 
     with quiet(args.verbose):

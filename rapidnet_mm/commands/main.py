@@ -1,4 +1,4 @@
-"""The front door: ``rapidnet NAME``, ``python -m rapidnet_mm NAME`` and ``tools/NAME.py``."""
+"""Start a command: ``rapidnet NAME``, ``python -m rapidnet_mm NAME`` and ``tools/NAME.py``."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def execute(run: Any, args: argparse.Namespace) -> None:
     With ``RAPIDNET_MM_DEBUG=1`` in the environment the user's errors come with a traceback too.
     """
     forbid_unpickling()
-    # What an Apple GPU cannot compute the CPU does. PyTorch reads this when it is imported.
+    # The CPU computes operators that an Apple GPU lacks. PyTorch reads this when it is imported.
     os.environ.setdefault('PYTORCH_ENABLE_MPS_FALLBACK', '1')
     try:
         with mm_packages():

@@ -14,13 +14,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = 'defaults: {root}, {train}, {val}, {size}; '.format(**SCENES)
     parser.epilog += 'with --classes {root}, {train}, {val}, {size}'.format(**CLASSES)
     parser.add_argument(
-        '--classes', action='store_true', help='images of one object each, in class folders'
+        '--classes', action='store_true', help='one object in each image; images in class folders'
     )
     parser.add_argument('--root', help='the folder to write')
     parser.add_argument('--train', type=int, help='images to train on')
     parser.add_argument('--val', type=int, help='images to evaluate on')
     parser.add_argument(
-        '--size', type=int, nargs=2, metavar=('W', 'H'), help='width and height, roughly, in pixels'
+        '--size',
+        type=int,
+        nargs=2,
+        metavar=('W', 'H'),
+        help='approximate width and height in pixels',
     )
     parser.add_argument('--seed', type=int, default=0, help='another seed gives other images')
 

@@ -11,8 +11,8 @@ from ..files import writable_folder
 from . import arguments
 
 HELP = (
-    'Make a release of a trained model: weights (averaged ones if there are any, and nothing of '
-    'the training) and a model card'
+    'Make a release of a trained model: its weights (averaged if there are any), without the state '
+    'of the training, and a model card'
 )
 
 
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--out-dir', default='work_dirs/published', help='where files go (%(default)s)'
     )
-    parser.add_argument('--metrics', metavar='JSON', help='what test --out wrote')
+    parser.add_argument('--metrics', metavar='JSON', help='the file that test --out wrote')
     arguments.add_options(parser)
 
 

@@ -14,13 +14,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_run_arguments(parser)
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument(
-        '--show-dir', help='leave a picture of every image here: ground truth beside prediction'
+        '--show-dir', help='write a picture of every image here: ground truth beside prediction'
     )
     parser.add_argument(
-        '--score-thr', type=arguments.score, default=0.3, help='detections to show (default: 0.3)'
+        '--score-thr',
+        type=arguments.score,
+        default=0.3,
+        help='least score in pictures (default: 0.3)',
     )
     parser.add_argument(
-        '--tta', action='store_true', help='test on flipped and scaled variants, and merge'
+        '--tta', action='store_true', help='average over flipped and scaled variants of each image'
     )
     parser.add_argument(
         '--fuse',
@@ -28,7 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='test the inference form (BatchNorm folded into convolutions), and time both forms',
     )
     parser.add_argument(
-        '--out', help='write the metrics here as json (default: WORK_DIR/metrics.json)'
+        '--out',
+        help='json file for the metrics (default: work_dirs/CONFIG_NAME/test/metrics.json)',
     )
 
 
@@ -49,7 +53,7 @@ def _test(args: argparse.Namespace) -> None:
     options = parse_options(args.cfg_options)
     cfg = config.load_config(args.config, options, args.work_dir)
     if args.work_dir is None:
-        cfg.work_dir += '/test'  # beside the record of the training, not over it
+        cfg.work_dir += '/test'  # not over the files of the training
     out = writable_file(args.out or f'{cfg.work_dir}/metrics.json', '--out')
     cfg.load_from, cfg.resume = args.checkpoint, False
     if args.show_dir:

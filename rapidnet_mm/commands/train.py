@@ -1,4 +1,4 @@
-"""Train what a config says: a detector, a segmenter or a classifier."""
+"""Train the model of a config: a detector, a segmenter or a classifier."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Count all models of the zoo; write metafiles, page and picture, or name the stale ones."""
+"""Count all models of the zoo. Write metafiles, page and picture, or name the stale files."""
 
 from __future__ import annotations
 

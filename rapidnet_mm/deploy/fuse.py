@@ -1,4 +1,4 @@
-"""Training form -> inference form: fewer layers, the same outputs.
+"""Turn the training form of a model into its inference form: fewer layers, the same outputs.
 
 In evaluation mode a BatchNorm is ``a * y + b`` per channel, with ``a = weight / sqrt(var + eps)``
 and ``b = bias - a * mean``. A layer scale is the same with ``b = 0``. After a convolution
@@ -31,7 +31,7 @@ from .fuse_graph import LINEAR, batch_norms, has_hooks, last_layer, layer_before
 from .fuse_layers import Bounded, Folded, affine, is_affine, preceded, rescaled
 from .onednn import pack_convolutions
 
-SHOWN = 3  # so many names of what is left are printed; the others are only counted
+SHOWN = 3  # names of unfolded modules that are printed; the others are only counted
 
 
 @dataclass
@@ -50,7 +50,7 @@ class Fusion:
 
 
 def to_inference(model: nn.Module, inplace: bool = False) -> nn.Module:
-    """Make the inference form of a backbone, or of a whole detector, segmenter or classifier.
+    """Return the inference form of a backbone, or of a whole detector, segmenter or classifier.
 
     - A BatchNorm, also a synchronised one, goes into the convolution or linear layer before it.
       After an activation it goes into the pointwise layer that reads it; after a ReLU it may also
@@ -60,8 +60,8 @@ def to_inference(model: nn.Module, inplace: bool = False) -> nn.Module:
     - Fixed and shared kernels become kernels of plain convolutions.
     - On a CPU the convolutions become quicker (:mod:`rapidnet_mm.deploy.onednn`).
 
-    What cannot be folded without changing outputs stays: other normalisation, and modules with
-    forward hooks.
+    Modules that cannot be folded without changing outputs stay: other normalisation, and modules
+    with forward hooks.
 
     The result is for inference only: its parameters need no gradients, its ``state_dict()`` has
     other names, and its ``train()`` raises. One line in the log says what was folded; the
@@ -119,7 +119,7 @@ def fold_norms(model: nn.Module) -> Iterator[tuple[str, str]]:
 def fold_norms_ahead(model: nn.Module) -> Iterator[tuple[str, str]]:
     """Fold BatchNorms after an activation into the pointwise layer that alone reads them.
 
-    A larger kernel cannot take them: its padding would have to be the shift instead of zero.
+    A larger kernel cannot contain them: it would have to pad with the shift instead of zero.
     """
     for name, owner, path, graph in batch_norms(model):
         norm = owner.get_submodule(path)
@@ -198,9 +198,9 @@ def fold_encodings(model: nn.Module) -> Iterator[tuple[str, str]]:
         yield name, ''
 
 
-# A rule changes a model in place. It yields the name of every module that it has looked at, with
-# '' if it has folded the module and else with the reason. The order matters: a rule may build on
-# what the rules before it did. A family with blocks of its own adds its rule.
+# A rule changes a model in place. For every module that it could fold it yields the name and a
+# text: '' if it folded the module, else the reason. The order matters: a rule may build on the
+# results of earlier rules. A family with blocks of its own adds its rule.
 RULES: tuple[tuple[str, Callable[[nn.Module], Iterator[tuple[str, str]]]], ...] = (
     ('fixed or shared kernel', fold_kernels),
     ('BatchNorm', fold_norms),

@@ -1,4 +1,4 @@
-"""Which layer stands before or after a BatchNorm? The answers come from torch.fx graphs."""
+"""Find the layers before and after a BatchNorm in graphs of torch.fx."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ..backbones.layers import DeformableConv, DropPath
 from .onednn import PackedConv2d
 
-# Layers whose output is linear in weight and bias. A subclass may compute anything, so every class
-# has to be named.
+# Layers whose output is linear in weight and bias. Subclasses do not count, because they may
+# compute anything.
 LINEAR = (
     *(nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear),
     *(Conv2d, Conv2dAdaptivePadding, DeformableConv, PackedConv2d),
@@ -32,12 +32,12 @@ class _Tracer(fx.Tracer):
 def graph_of(block: nn.Module) -> fx.Graph | None:
     """Return the graph of a block's calls, or None if the block cannot be traced."""
     if 'forward' in vars(block):
-        return None  # somebody has replaced it on this instance
+        return None  # forward() of this instance was replaced
     parameters = inspect.signature(block.forward).parameters.values()
     defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
     try:
         return _Tracer().trace(block, concrete_args=defaults or None)
-    except Exception:  # any code runs here, on stand-ins for tensors
+    except Exception:  # any code of the block runs here, on proxies of tensors
         return None
 
 
@@ -55,7 +55,7 @@ def batch_norms(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, fx.Grap
 def layer_before(
     owner: nn.Module, graph: fx.Graph, path: str, kinds: tuple[type, ...] = LINEAR
 ) -> str | None:
-    """Return the layer of some kinds whose output goes to the module at ``path`` and only there."""
+    """Return the layer, of one of ``kinds``, that alone feeds the module at ``path``; else None."""
     calls = [node for node in graph.nodes if node.op == 'call_module']
     uses = Counter(node.target for node in calls)
     if uses[path] != 1:
@@ -84,7 +84,7 @@ def pointwise_after(owner: nn.Module, graph: fx.Graph, path: str) -> str | None:
 
 
 def last_layer(block: nn.Module) -> tuple[nn.Module, str] | None:
-    """Return the linear layer whose output is the block's: its owner, and its name there."""
+    """Return the owner and the name of the linear layer whose output is the block's, or None."""
     graph = None if has_hooks(block) else graph_of(block)
     if graph is None:
         return None
@@ -103,12 +103,12 @@ def last_layer(block: nn.Module) -> tuple[nn.Module, str] | None:
 
 
 def has_hooks(module: nn.Module) -> bool:
-    """Return whether forward hooks read, or change, the input or the output of a module."""
+    """Return whether a module has forward hooks, which may read or change its input or output."""
     return bool(module._forward_hooks or module._forward_pre_hooks)
 
 
 def _owner(model: nn.Module, name: str) -> tuple[nn.Module, str]:
-    """Return the module that calls the one of a name, and the name in there; lists call nothing."""
+    """Return the module that calls the named one, and the name in it; lists call nothing."""
     parent, _, path = name.rpartition('.')
     while isinstance(owner := model.get_submodule(parent), nn.ModuleList | nn.ModuleDict):
         parent, _, last = parent.rpartition('.')

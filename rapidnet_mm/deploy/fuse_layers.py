@@ -10,12 +10,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import UserError
 
-# What a BatchNorm computes, whatever its class is called.
+# A class whose forward() is one of these computes the standard BatchNorm.
 NORM_FORWARDS = (_BatchNorm.forward, nn.SyncBatchNorm.forward)
 
 
 class Folded(nn.Identity):
-    """Takes the place of a BatchNorm that another layer has taken over.
+    """Replaces a BatchNorm that was folded into another layer.
 
     It refuses to train, because a training needs the statistics of the BatchNorm.
     """
@@ -35,7 +35,7 @@ class Folded(nn.Identity):
 
 
 class Bounded(nn.Module):
-    """A ReLU and the BatchNorm after it, once the layer before has taken factor and shift.
+    """Replaces a ReLU before a BatchNorm that was folded into the layer before the ReLU.
 
     ``upper`` is None unless a factor is negative, because a second comparison costs as much as a
     ReLU.

@@ -45,10 +45,10 @@ class Inferencer:
         config: path of a config file, name of one of our configs, or a config.
         checkpoint: path of a checkpoint of that model.
         device: 'cuda', 'cuda:1', 'mps', 'cpu', ...; by default a GPU if there is one.
-        cfg_options: changes of the config, as ``--cfg-options``.
+        cfg_options: changes of the config: keys as in ``--cfg-options``, with Python values.
 
     Raises:
-        UserError: config, checkpoint or device cannot be used.
+        UserError: the config, the checkpoint or the device cannot be used.
     """
 
     def __init__(
@@ -79,14 +79,14 @@ class Inferencer:
         # The image is read here and there is no ground truth, so the loading steps are left out.
         steps = [t for t in dataset.pipeline if not t['type'].rpartition('.')[2].startswith('Load')]
         self._pipeline = Compose(steps)
-        # MMEngine keeps one visualizer a name, and two models may have different classes.
+        # MMEngine keeps one visualizer for each name, and two models may have different classes.
         name = f'inferencer_{next(_COUNTER)}'
         self._visualizer = VISUALIZERS.build({**cfg.visualizer, 'vis_backends': None, 'name': name})
         self._visualizer.dataset_meta = meta
         self._palette = palette_of(meta)
 
     def __call__(self, image: str | Path | np.ndarray) -> Result:
-        """Run the model on one image: detect, label every pixel, or classify.
+        """Return the result for one image: detections, a label map or classes.
 
         Args:
             image: path of a file, or ``(H, W, 3)`` uint8 in OpenCV's channel order (BGR).
@@ -99,33 +99,38 @@ class Inferencer:
     def draw(
         self, image: str | Path | np.ndarray, target: str | Path, score_thr: float = 0.3
     ) -> Result:
-        """Run the model on one image, and write a picture of the result to ``target``.
+        """Return the result for one image, and write a picture of it to ``target``.
 
         Detections with a score of at least ``score_thr`` are drawn with names and scores. Label
         maps are shown in colours beside the image, with a legend. For a classifier the most likely
         classes stand below the image.
 
+        Args:
+            image: as for a call of the Inferencer.
+            target: path of the picture.
+            score_thr: the least score of the detections to draw.
+
         Raises:
-            UserError: as :meth:`__call__`, or the picture cannot be written.
+            UserError: the image cannot be used, or the picture cannot be written.
         """
         pixels = read_image(image)
         sample = self._predict(pixels)
         result = self._result(sample)
         rgb = mmcv.bgr2rgb(pixels)
         if isinstance(result, Classification):
-            drawn = compose([Panel('image', rgb)], result.legend(self._palette))
+            picture = compose([Panel('image', rgb)], result.legend(self._palette))
         elif isinstance(result, Segmentation):
             panels = [
                 Panel('image', rgb),
                 Panel('prediction', paint(rgb, result.labels, self._palette)),
             ]
-            drawn = compose(panels, legend_of([result.labels], self.classes, self._palette))
+            picture = compose(panels, legend_of([result.labels], self.classes, self._palette))
         else:
             self._visualizer.add_datasample(
                 'image', rgb, sample, draw_gt=False, pred_score_thr=score_thr
             )
-            drawn = self._visualizer.get_image()
-        write_image(mmcv.rgb2bgr(drawn), target)
+            picture = self._visualizer.get_image()
+        write_image(mmcv.rgb2bgr(picture), target)
         return result
 
     @torch.inference_mode()

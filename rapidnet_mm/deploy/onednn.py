@@ -1,4 +1,4 @@
-"""Convolutions of the inference form on a CPU: always oneDNN's, with weights packed once.
+"""Make convolutions faster on a CPU: always oneDNN, with weights that are packed once.
 
 For small inputs (one image, up to 20,480 numbers) PyTorch does not use oneDNN but its own
 convolution. That is several times slower, most of all with dilated kernels. For larger inputs it
@@ -26,17 +26,17 @@ except AttributeError:  # a PyTorch without oneDNN
 class PackedConv2d(nn.Conv2d):
     """A convolution for inference that is quicker for single images on a CPU.
 
-    The first call packs the weights. They are packed again when they have changed. PyTorch does
-    not count two kinds of change, so they go unnoticed: in place through ``weight.data``, and of
-    weights made in ``torch.inference_mode``. Plain float32 tensors without gradients use oneDNN;
-    all else runs PyTorch's convolution: other types and devices, autocast, tracing, compilation,
-    export. Names in the state dict are those of :class:`torch.nn.Conv2d`.
+    The first call packs the weights. Later calls pack them again if they have changed. Two kinds of
+    change are not noticed, because PyTorch does not count them: in place through ``weight.data``,
+    and of weights made in ``torch.inference_mode``. Plain float32 tensors without gradients use
+    oneDNN. All else uses PyTorch's convolution: other types and devices, autocast, tracing,
+    compilation, export. Names in the state dict are those of :class:`torch.nn.Conv2d`.
 
     Shape: as :class:`torch.nn.Conv2d`.
     """
 
-    # The weight, its memory (kept, so that nothing else gets that address), its version, and the
-    # packed weight.
+    # The weight, its memory, its version, and the packed weight. A reference to the memory is kept,
+    # so that no other tensor gets its address.
     _packed: tuple[Tensor, Tensor, int, Tensor] | None = None
 
     def forward(self, x: Tensor) -> Tensor:

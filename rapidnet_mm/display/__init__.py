@@ -1,4 +1,4 @@
-"""How is it shown? Images, drawings, curves, results and tables, without torch and MM.
+"""How are results shown? Images, drawings, curves, results and tables, without torch and MM.
 
 ``images.py`` reads, finds and writes image files. ``results.py`` holds the result of a model for
 one image. ``drawing.py`` paints label maps and legends. ``curves.py`` draws the course of a

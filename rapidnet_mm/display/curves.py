@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-# The results that are drawn; a run that has none of them gets all that it has.
+# The validation results that are drawn. If a run has none of them, all its results are drawn.
 HEADLINES = ('bbox_mAP', 'segm_mAP', 'bbox_mAP_50', 'segm_mAP_50', 'mIoU', 'accuracy/top1')
 Series = dict[str, list[tuple[float, float]]]
 
@@ -17,7 +17,7 @@ Series = dict[str, list[tuple[float, float]]]
 def read_scalars(work_dir: str | Path, run: str = '*') -> tuple[Series, Series]:
     """Return training and validation values by name, each a list of (step, value).
 
-    Training steps are iterations. Validation steps are epochs or iterations, as the loop has them.
+    Training steps are iterations. Validation steps are epochs or iterations, as the loop counts.
     A resumed run writes a file of its own; where two runs have the same step, the later one counts.
 
     Args:
@@ -52,7 +52,7 @@ def plot_curves(train: Series, val: Series, target: Path) -> None:
     from matplotlib.figure import Figure
 
     losses = [n for n in train if n.rpartition('.')[2].startswith('loss')]
-    if len(losses) == 2:  # one part, which equals the whole
+    if len(losses) == 2:  # the only part equals the whole loss
         losses = ['loss']
     rates = [n for n in train if n in ('lr', 'base_lr')][:1]
     panels = [

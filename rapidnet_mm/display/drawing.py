@@ -18,7 +18,7 @@ OPACITY = 0.75  # of the colours, so that the image shows through
 GAP = 6  # px between panels
 UNLABELLED: Colour = (30, 30, 30)
 FONT_SIZES = 13, 30  # px, smallest and largest
-GOLDEN = 0.618034  # a step of hue; any number of such steps stay apart on the colour circle
+GOLDEN = 0.618034  # step of hue (golden ratio): any number of steps gives distinct hues
 
 
 class Panel(NamedTuple):

@@ -39,7 +39,7 @@ class Detections:
 
     @property
     def names(self) -> list[str]:
-        """The class name of each detection."""
+        """The class name of each detection, best first."""
         return [self.classes[label] for label in self.labels]
 
     def to_dict(self, score_thr: float = 0.0) -> dict[str, Any]:

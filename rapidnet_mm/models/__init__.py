@@ -1,4 +1,4 @@
-"""What stands on the backbone? Heads, losses and models that need mmdet, mmseg or mmpretrain.
+"""What is built on the backbone? Heads, losses and models that need mmdet, mmseg or mmpretrain.
 
 ``import rapidnet_mm`` does not import this room. A config does:
 
@@ -14,7 +14,7 @@
 Read in this order: ``classifiers.py`` (plain modules from a map to logits), ``heads.py`` (the same
 for MMPretrain), ``distillation.py`` and ``accuracy.py`` (training and testing classifiers),
 ``ssd.py`` (SSDLite for MMDetection), ``losses.py`` (for MMSegmentation), ``efficientnet.py`` (a
-backbone of MMPretrain that keeps the contract of ours).
+backbone of MMPretrain with the arguments and outputs of ours).
 """
 
 from .accuracy import TopAccuracy

@@ -8,9 +8,9 @@ from mmpretrain.evaluation import Accuracy
 
 @METRICS.register_module()
 class TopAccuracy(Accuracy):
-    """MMPretrain's Accuracy in percent, without a k that reaches the number of classes.
+    """MMPretrain's Accuracy in percent, only for k = 1 and k below the number of classes.
 
-    With 5 classes every image would be right among the top 5.
+    With 5 classes the top-5 accuracy would always be 100.
 
     Example:
         >>> scores = torch.tensor([0.5, 0.2, 0.3])
@@ -22,9 +22,9 @@ class TopAccuracy(Accuracy):
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Return ``{'top1': ..., 'top5': ...}``, in percent."""
         classes = len(results[0]['pred_score'])
-        given = self.topk
+        all_topk = self.topk
         try:
-            self.topk = tuple(k for k in given if k < classes or k == 1)
+            self.topk = tuple(k for k in all_topk if k < classes or k == 1)
             return super().compute_metrics(results)
         finally:
-            self.topk = given
+            self.topk = all_topk

@@ -1,7 +1,7 @@
 """Hard distillation, as RapidNet and MobileViG were trained (DeiT, arXiv 2012.12877, Section 3).
 
 A frozen teacher classifies the augmented images. The student's first classifier learns the labels,
-the second learns the teacher's answers. Both losses count half.
+the second learns the teacher's predictions. Each loss has half of the weight.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ FETCH = (
 
 
 class Teacher:
-    """A trained classifier that only answers: frozen, in evaluation mode, and never saved.
+    """A trained classifier that only predicts: frozen, in evaluation mode, and never saved.
 
-    It is not a module. So the code that walks over a model does not find it: optimizer, EMA,
+    It is no nn.Module, so that code that goes through all modules does not find it: optimizer, EMA,
     checkpoint, DistributedDataParallel, ``train()``.
 
     Args:
@@ -109,7 +109,7 @@ class DistilledClassifier(ImageClassifier):
 
     Half of the loss is the head's loss of the first classifier, on mixed and smoothed labels if the
     config has them. The other half is the cross entropy of the second classifier with the class
-    that the teacher finds most likely in the same image.
+    that the teacher predicts for the same image.
 
     Example:
         >>> model = DistilledClassifier(
@@ -162,7 +162,7 @@ class DistilledClassifier(ImageClassifier):
             )
 
     def init_weights(self) -> None:
-        """Let the teacher read its weights, so that a missing file is an error now; initialise.
+        """Read the weights of the teacher, then initialise: a missing file is an error at once.
 
         Raises:
             UserError: see :meth:`Teacher.load`.
@@ -172,24 +172,24 @@ class DistilledClassifier(ImageClassifier):
         super().init_weights()
 
     def loss(self, inputs: Tensor, data_samples: Sequence[Any]) -> dict[str, Tensor]:
-        """Return both losses, each multiplied by its share.
+        """Return both losses, scalars, each multiplied by its share, for images ``(N, 3, H, W)``.
 
         Raises:
             UserError: the teacher has another number of classes than the head.
         """
         if self.teacher is None:
             return super().loss(inputs, data_samples)
-        answers = self.teacher(inputs)
+        predictions = self.teacher(inputs)
         label, distilled = self.head.classifier.both(self.extract_feat(inputs)[-1])
-        if answers.shape != distilled.shape:
+        if predictions.shape != distilled.shape:
             raise UserError(
-                f'{self.teacher.name} knows {answers.shape[1]} classes, but model.head.num_classes '
-                f'is {distilled.shape[1]}'
+                f'{self.teacher.name} knows {predictions.shape[1]} classes, but '
+                f'model.head.num_classes is {distilled.shape[1]}'
             )
         loss = self.head._get_loss(label, data_samples)['loss']
         return {
             'loss_label': (1 - SHARE) * loss,
-            'loss_teacher': SHARE * F.cross_entropy(distilled, answers.argmax(1)),
+            'loss_teacher': SHARE * F.cross_entropy(distilled, predictions.argmax(1)),
         }
 
 

@@ -23,15 +23,15 @@ from ..backbones.layers import is_training_on, recomputed
 
 ARCHS = ('b0', 'b1', 'b2')
 LAST_INDEX = 4
-FIRST_LAYER = 2  # of MMPretrain's layers: before it come the stem and stride 2
+FIRST_LAYER = 2  # MMPretrain's layers 0 and 1 are the stem and the blocks at stride 2
 TF_NORM = dict(type='BN', eps=1e-3)
 
 
 @MODELS.register_module()
 class TFEfficientNet(PublishedWeights, Freezing, FeatureMaps, EfficientNet):
-    """MMPretrain's EfficientNet under the contract of this package's backbones.
+    """MMPretrain's EfficientNet with the arguments and outputs of this package's backbones.
 
-    It pads "same" and has a BatchNorm epsilon of 1e-3, as the published models. So it equals timm's
+    As the published models it has "same" padding and a BatchNorm epsilon of 1e-3. It equals timm's
     ``tf_efficientnet_*`` and loads their files (Noisy Student and others). Do not load the files of
     timm's ``efficientnet_*``: they have the same names, but were trained with another padding.
 
@@ -83,7 +83,9 @@ class TFEfficientNet(PublishedWeights, Freezing, FeatureMaps, EfficientNet):
             init_cfg=init_cfg,
         )
         channels = [layer[-1].linear_conv.out_channels for layer in self.layers[FIRST_LAYER:6]]
-        channels.append(self.out_channels)  # MMPretrain's: of the last convolution
+        channels.append(
+            self.out_channels
+        )  # MMPretrain's attribute is the width of the last convolution
         if LAST_INDEX not in out_indices:
             del self.layers[-1]  # it would get no gradients
         self.feature_info = tuple(

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 class WeightedCrossEntropy(nn.Module):
     """Cross entropy of label maps: the mean over labelled pixels, weighted by their class.
 
-    MMSegmentation's CrossEntropyLoss has class weights, too. But version 1.2 of it fails where
+    MMSegmentation's CrossEntropyLoss has class weights too, but version 1.2 of it fails if some
     pixels are ignored.
 
     Example:

@@ -72,10 +72,10 @@ class SSDLiteAnchorGenerator(SSDAnchorGenerator):
 
 @MODELS.register_module()
 class SSDLiteHead(SSDHead):
-    """MMDetection's SSDHead, with its arguments, made to predict.
+    """MMDetection's SSDHead, with the attribute ``loss_cls`` that prediction needs.
 
     The code for prediction, which all heads share, reads ``loss_cls``. SSDHead computes its loss
-    without such a module and does not set it.
+    without such a module, so it does not set the attribute.
     """
 
     loss_cls = None

@@ -1,8 +1,8 @@
 # ADE20K (SceneParse150) under data/ade/ADEChallengeData2016 as distributed: 150 classes, labels 1
-# to 150, and 0 for what is not labelled, which reduce_zero_label ignores.
-# Your own data in this layout: in both dataloaders data_root, and type='BaseSegDataset' with
-# metainfo=dict(classes=(...)), reduce_zero_label=False where labels begin with 0 (255 is ignored);
-# num_classes in the model.
+# to 150. Label 0 means "not labelled"; reduce_zero_label ignores it.
+# For your own data in this layout set data_root, type='BaseSegDataset' and
+# metainfo=dict(classes=(...)) in both dataloaders, and num_classes in the model. If your labels
+# begin with 0, set reduce_zero_label=False too; 255 is ignored.
 _base_ = ['semantic.py']
 
 data_root = 'data/ade/ADEChallengeData2016/'

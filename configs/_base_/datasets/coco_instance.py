@@ -1,6 +1,7 @@
 # COCO 2017 under data/coco (train2017, val2017, annotations), boxes and masks, 1333x800, flip.
-# Your own data in COCO format: data_root, ann_file, data_prefix and metainfo=dict(classes=(...)) in
-# both dataloaders, ann_file in the evaluator, num_classes in the model.
+# For your own data in COCO format set data_root, ann_file, data_prefix and
+# metainfo=dict(classes=(...)) in both dataloaders, ann_file in the evaluator, and num_classes in
+# the model.
 data_root = 'data/coco/'
 
 train_pipeline = [

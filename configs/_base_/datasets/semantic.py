@@ -1,4 +1,4 @@
-# What the data sets for semantic segmentation share: two folders, images and annotations, each with
+# Shared by the data sets for semantic segmentation: the folders images and annotations, each with
 # training and validation; loaders that count iterations; mIoU. Annotations are label images.
 # A data set adds data_root, its classes (type or metainfo) and its pipelines.
 train_dataloader = dict(
@@ -25,9 +25,9 @@ test_dataloader = val_dataloader
 val_evaluator = dict(type='SemanticIoU')
 test_evaluator = val_evaluator
 
-# What a test does to an image after resizing it.
+# The steps of a test after resizing.
 after_resize = [
-    # Both sides are stretched up, 683x512 to 704x512: published as AlignResize.
+    # Both sides grow to multiples of 32, 683x512 to 704x512: published as AlignResize.
     dict(type='ResizeToMultiple', size_divisor=32),
     # The labels are not resized: predictions are scored at the size of the original.
     dict(type='LoadAnnotations'),

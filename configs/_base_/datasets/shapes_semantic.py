@@ -1,5 +1,5 @@
 # The built-in data set (python tools/make_shapes.py), label images, at its own size. Labels are 1
-# to 7, and 0 for what is not labelled, which reduce_zero_label ignores.
+# to 7. Label 0 means "not labelled"; reduce_zero_label ignores it.
 _base_ = ['semantic.py']
 
 data_root = 'data/shapes/'

@@ -1,5 +1,5 @@
-# An image classifier for ImageNet's 1000 classes, no backbone. A leaf adds the backbone, and the
-# type and the in_channels of the head. The loss is the head's own: plain cross entropy.
+# An image classifier for ImageNet's 1000 classes, no backbone. A config adds the
+# backbone, and type and in_channels of the head. The loss is the head's default: cross entropy.
 default_scope = 'mmpretrain'
 
 num_classes = 1000

@@ -1,5 +1,5 @@
 # Faster R-CNN with a feature pyramid of five levels (arXiv 1506.01497, 1612.03144), no backbone.
-# A leaf adds the backbone and the neck's in_channels.
+# A config adds the backbone and the neck's in_channels.
 default_scope = 'mmdet'
 
 model = dict(

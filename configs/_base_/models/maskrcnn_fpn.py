@@ -1,5 +1,5 @@
 # Mask R-CNN with a feature pyramid of five levels (arXiv 1703.06870, 1612.03144), no backbone:
-# Faster R-CNN and a mask head. A leaf adds the backbone and the neck's in_channels.
+# Faster R-CNN and a mask head. A config adds the backbone and the neck's in_channels.
 _base_ = ['fasterrcnn_fpn.py']
 
 model = dict(

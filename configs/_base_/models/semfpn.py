@@ -1,5 +1,5 @@
 # Semantic FPN (arXiv 1901.02446): a feature pyramid of four levels, and a head that adds them up at
-# stride 4. No backbone; a leaf adds it and the neck's in_channels.
+# stride 4. No backbone; a config adds it and the neck's in_channels.
 default_scope = 'mmseg'
 norm_cfg = dict(type='BN', requires_grad=True)  # becomes SyncBN on GPUs, see sync_bn in runtime.py
 

@@ -1,6 +1,6 @@
 # SSDLite at 320x320 (SSD: arXiv 1512.02325; separable convolutions: arXiv 1801.04381), no backbone.
-# A leaf adds the backbone, tapped at the expansion inside the first stride-32 block (still at
-# stride 16) and at the last 1x1 convolution, and the channels of these two maps.
+# A config adds the backbone and the channels of its two maps: the expansion inside the first
+# stride-32 block (still at stride 16) and the last 1x1 convolution.
 default_scope = 'mmdet'
 
 norm_cfg = dict(type='BN', eps=1e-3, momentum=0.03)

@@ -1,4 +1,4 @@
-# What all schedules share: the loops, and the hooks that save, log and plot. Counted in epochs.
+# Shared by all schedules: the loops, and the hooks that save, log and plot. Counted in epochs.
 train_cfg = dict(type='EpochBasedTrainLoop', val_interval=1)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

@@ -1,6 +1,6 @@
 # ReXNet's published schedule for ImageNet: SGD 0.5 at batch 512, weight decay 1e-5, 400 epochs,
-# cosine. The paper does not say the rest. We chose Nesterov momentum 0.9, 5 epochs of warm-up, and
-# no weight decay on biases and normalisation (as in timm).
+# cosine. The paper does not give the other settings. We chose Nesterov momentum 0.9, 5 epochs of
+# warm-up, and no weight decay on biases and normalisation (as in timm).
 _base_ = ['epochs.py']
 
 batch = 512  # 8 GPUs x 64 images

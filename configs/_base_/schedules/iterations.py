@@ -1,5 +1,5 @@
-# The loops and hooks of epochs.py, counted in iterations. A schedule adds max_iters, and how many
-# iterations there are from one validation, and checkpoint, to the next.
+# The loops and hooks of epochs.py, counted in iterations. A schedule adds max_iters and
+# the number of iterations between validations, and between checkpoints.
 _base_ = ['epochs.py']
 
 train_cfg = dict(type='IterBasedTrainLoop')

@@ -4,7 +4,7 @@ _base_ = ['schedule_40k.py']
 
 batch = 4  # 1 GPU, or a CPU, x 4 images
 iterations = 2_000
-interval = iterations // 10  # from one validation, and checkpoint, to the next
+interval = iterations // 10  # iterations between validations and between checkpoints
 train_cfg = dict(max_iters=iterations, val_interval=interval)
 
 optim_wrapper = dict(optimizer=dict(lr=2e-3), clip_grad=dict(max_norm=10, norm_type=2))

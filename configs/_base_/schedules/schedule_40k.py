@@ -4,7 +4,7 @@ _base_ = ['iterations.py']
 
 batch = 32  # 8 GPUs x 4 images
 iterations = 40_000
-interval = iterations // 10  # from one validation, and checkpoint, to the next
+interval = iterations // 10  # iterations between validations and between checkpoints
 train_cfg = dict(max_iters=iterations, val_interval=interval)
 
 optim_wrapper = dict(

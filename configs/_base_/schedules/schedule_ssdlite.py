@@ -6,7 +6,7 @@ _base_ = ['iterations.py']
 
 batch = 256  # 8 GPUs x 32 images
 iterations = 200_000
-interval = 10_000  # from one validation, and checkpoint, to the next
+interval = 10_000  # iterations between validations and between checkpoints
 train_cfg = dict(max_iters=iterations, val_interval=interval)
 
 optim_wrapper = dict(

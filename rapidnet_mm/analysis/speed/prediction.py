@@ -29,8 +29,8 @@ class Prediction(NamedTuple):
     speeds: dict[str, Speed]
     memory: dict[str, float]  # peak in MiB: of each variant on a GPU, else of the process
     skipped: dict[str, str]  # variants that cannot run here, and why
-    fusion: str  # what the inference form has folded
-    timed: str  # what is in the times, and what is not
+    fusion: str  # summary of the layers that the inference form folded
+    timed: str  # the parts that are timed and those that are not
 
     def ratio(self, name: str) -> float:
         """Return how many times as fast as the first variant this one is, by the medians."""
@@ -60,8 +60,8 @@ def prediction_speed(
 ) -> Prediction:
     """Time the variants of one model on random images, with random weights.
 
-    Post-processing is left out, because its time depends on what the model finds. The heads of a
-    second stage look at as many regions as ``test_cfg`` lets through.
+    Post-processing is left out, because its time depends on the number of detections. The heads of
+    a second stage process as many regions as ``test_cfg`` allows.
 
     Args:
         cfg: config of any model of the MM family.

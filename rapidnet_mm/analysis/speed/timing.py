@@ -1,4 +1,4 @@
-"""Time functions in turns, and describe the machine that the times hold for."""
+"""Time functions in turns, and describe the machine."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Speed(NamedTuple):
         return self.batch / self.median
 
     def percentile(self, percent: float) -> float:
-        """Return the time in seconds that so many percent of the steps do not exceed."""
+        """Return a percentile of the times, in seconds."""
         return float(np.percentile(self.seconds, percent))
 
 
@@ -67,7 +67,7 @@ def bind(function: Callable, *args: Any) -> Callable[[], Any]:
 
 
 def environment() -> dict[str, Any]:
-    """Return what the times hold for: device, threads and versions."""
+    """Return device, threads and versions, on which the times depend."""
     return dict(
         device=device_name(),
         threads=torch.get_num_threads(),
