@@ -239,7 +239,7 @@ def _tiff(file: BinaryIO, size: int) -> Header:
 
     file.seek(0)
     start = file.read(8)
-    if len(start) == 8 and start[2] == 43 or start[3] == 43:
+    if 43 in start[2:4]:
         start += file.read(8)  # BigTIFF
     try:
         tags = ImageFileDirectory_v2(start)
