@@ -176,8 +176,12 @@ def _check_objects(
         sizes = {image['id']: image for image in content['images']}
         for index, entry in enumerate(entries):
             image, mask = sizes[entry['image_id']], entry.get('segmentation')
-            if not mask or entry['category_id'] not in used:
+            if entry['category_id'] not in used:
                 continue
+            if not mask:
+                if dataset.test_mode:
+                    raise UserError(f'annotations[{index}] of {path} has no segmentation')
+                continue  # _used_images counts those that a training needs
             if isinstance(mask, dict) and loading.polygons_only and not entry.get('iscrowd'):
                 raise UserError(
                     f'annotations[{index}] of {path}: segmentation is an RLE, which the pipeline '
@@ -240,7 +244,9 @@ def _check_sizes(
         if size == (image['width'], image['height']):
             continue
         name = os.path.relpath(image['img_path'], dataset.data_prefix['img'] or '.')
-        turned = ' as it is loaded, turned by its EXIF orientation' * (size != header[:2])
+        turned = ''
+        if size != header[:2]:
+            turned = ' as it is loaded, turned by its EXIF orientation'
         faults.append(
             f'{name} is {size[0]}x{size[1]}{turned}, not {image["width"]:g}x{image["height"]:g}'
         )
@@ -312,7 +318,8 @@ def _used_images(
     if masks and unmasked:
         raise UserError(
             f'{unmasked} of {objects} annotations in {dataset.ann_file} have no segmentation, but '
-            'the pipeline loads masks (with_mask=True); add them, or train a detector without masks'
+            'masks are loaded (with_mask=True) or evaluated; add them, or train a detector without '
+            'masks'
         )
     if not objects and not dataset.test_mode:
         raise UserError(
