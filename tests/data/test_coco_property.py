@@ -28,7 +28,7 @@ ODD = (
     *([], [1], [[]], [None], {}, {'a': None}, {'size': None, 'counts': None}, '../0.png'),
 )
 PROFILE = settings(
-    max_examples=100,
+    max_examples=200,
     derandomize=True,
     deadline=None,
     database=None,
@@ -141,6 +141,7 @@ def dataset(path, test_mode, pipeline):
         metainfo=dict(classes=CLASSES),
         test_mode=test_mode,
         pipeline=pipeline,
+        serialize_data=False,  # it would collect garbage each time, which takes a second
     )
 
 

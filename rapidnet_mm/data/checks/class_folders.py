@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import UserError
 from .checker import DatasetChecker
-from .image_files import check_images
+from .image_files import check_images, name_fault
 from .messages import first_few, folders_beside
 from .sources import how_to_get
 
@@ -153,6 +153,11 @@ def _existing_folder(dataset: CustomDataset) -> str:
 
 
 def _check_listing(listing: Listing, folder: str, extensions: Sequence[str]) -> None:
+    if unreadable := [name for name in listing.images if name_fault(name)]:
+        raise UserError(
+            f'{len(unreadable)} class folders in {folder} have names that are not UTF-8 '
+            f'({first_few(unreadable)}); rename them'
+        )
     allowed = ' '.join(sorted(extensions))
     if listing.loose:
         names = first_few([os.path.basename(path) for path in listing.loose])

@@ -26,11 +26,11 @@ PATIENCE = 3.0  # seconds before a progress bar appears
 NAMED = 3  # bad files that a message names
 PIXELS, SIDE = 2**30, 2**20  # OpenCV loads no larger images; these can be set by its variables
 KINDS = {
-    stat.S_IFDIR: 'a folder',
-    stat.S_IFIFO: 'a pipe',
-    stat.S_IFSOCK: 'a socket',
-    stat.S_IFCHR: 'a device',
-    stat.S_IFBLK: 'a device',
+    stat.S_IFDIR: 'a folder, not a file',
+    stat.S_IFIFO: 'a pipe, not a file',
+    stat.S_IFSOCK: 'a socket, not a file',
+    stat.S_IFCHR: 'a device, not a file',
+    stat.S_IFBLK: 'a device, not a file',
 }
 
 
@@ -242,6 +242,8 @@ def _describe(faults: Sequence[tuple[str, str]], total: int, otherwise: str) -> 
 def _other_case(path: str) -> str:
     """Say that a file is missing, and whether one with other capital letters is there."""
     folder, name = os.path.split(path)
+    if os.path.islink(path):
+        return 'a link to a missing file'
     with suppress(OSError):
         for other in os.listdir(folder or '.'):
             if other.lower() == name.lower():

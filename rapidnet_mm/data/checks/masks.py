@@ -40,9 +40,10 @@ def _polygon_fault(polygon: Any, width: int, height: int) -> str | None:
         return f'is {polygon!r:.60}; {FORMS}'
     if len(polygon) < 6 or len(polygon) % 2:
         return f'has {len(polygon)} numbers; it needs at least three points, x and y of each'
-    if not {*map(type, polygon)} <= {int, float} or not is_number(sum(map(abs, polygon))):
-        value = next((value for value in polygon if not is_number(value)), max(polygon))
-        return f'has the coordinate {value!r:.60}'
+    kinds = {*map(type, polygon)}
+    if not kinds <= {int, float} or not is_number(sum(map(abs, polygon))):
+        odd = [value for value in polygon if not is_number(value)]
+        return f'has the coordinate {odd[0]!r:.60}' if odd else 'has huge coordinates'
     for values, side, name in ((polygon[::2], width, 'x'), (polygon[1::2], height, 'y')):
         for value in (min(values), max(values)):
             if not -side <= value <= 2 * side:
