@@ -131,3 +131,15 @@ def test_more_classes_than_eight_bits_hold_are_refused(label_root, count, reduce
 
 def test_an_ignored_value_above_eight_bits_is_refused(label_root):
     assert_says(refusal(labels(label_root, ignore_index=65535).check), 'ignore_index is 65535')
+
+
+def test_objects_below_a_pixel_are_left_out_as_in_coco_itself(root, monkeypatch):
+    lines = []
+    monkeypatch.setattr('rapidnet_mm.data.checks.coco.warn', lines.append)
+    faults.polygon(4.1, 4.1, 4.3, 4.1, 4.3, 4.3)(root)
+    detection(root).check()
+    assert_says(lines[0], '1 of 8 objects', 'annotations[5]', 'covers no pixel')
+    faults.polygon(4, 4, 9, 4, 15, 4)(root)
+    faults.of_object('bbox', [4, 4, 11, 0])(root)  # COCO's train2017 has two such objects
+    detection(root).check()
+    assert_says(lines[1], '1 of 8 objects', 'annotations[5]', 'height of 0')

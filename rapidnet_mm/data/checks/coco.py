@@ -6,14 +6,14 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ...errors import UserError
 from .checker import DatasetChecker
-from .coco_file import read_annotations, unusable_boxes
+from .coco_file import read_annotations
+from .coco_objects import Loading, check_objects
 from .image_files import check_images
 from .image_formats import Header
-from .masks import mask_fault
 from .messages import files_in, first_few, folders_beside, other_files, warn
 from .notes import fingerprint, read_note, write_note
 from .sources import how_to_get
@@ -71,20 +71,6 @@ class CocoChecker(DatasetChecker):
                 f'(a single one with a comma: classes=({name!r},)) or an existing file of names'
             )
         return dataset
-
-
-class Loading(NamedTuple):
-    """How images and masks of a data set are loaded.
-
-    Attributes:
-        masks: whether masks are loaded or evaluated.
-        polygons_only: whether masks that are no polygons are left out.
-        turns: whether images are turned as their EXIF data say.
-    """
-
-    masks: bool
-    polygons_only: bool
-    turns: bool
 
 
 def _loading(pipeline: Sequence[Any], evaluates_masks: bool) -> Loading:
@@ -152,7 +138,7 @@ def _check_content(dataset: CocoDataset, loading: Loading) -> list[str]:
     content = read_annotations(dataset.ann_file, dataset.test_mode)
     _check_categories(dataset, [category['name'] for category in content['categories']])
     images = _used_images(dataset, content, loading.masks)
-    doubts = [*_check_objects(dataset, content, loading), *_repeated_names(dataset, content)]
+    doubts = [*check_objects(dataset, content, loading), *_repeated_names(dataset, content)]
     paths = [image['img_path'] for image in images]
     folders = sorted({os.path.dirname(path) for path in paths})
     state = fingerprint(folders, [dataset.ann_file])
@@ -161,60 +147,6 @@ def _check_content(dataset: CocoDataset, loading: Loading) -> list[str]:
     if state is not None:
         write_note(subject, {'folders': folders, 'state': state, 'doubts': doubts})
     return doubts
-
-
-def _check_objects(
-    dataset: CocoDataset, content: Mapping[str, list[dict]], loading: Loading
-) -> list[str]:
-    """Check boxes and masks of the classes that are used, and return doubts about boxes."""
-    path, used = dataset.ann_file, {*dataset.cat_ids}
-    entries = content['annotations']
-    unusable = [box for box in unusable_boxes(content) if entries[box[0]]['category_id'] in used]
-    if dataset.test_mode:
-        _check_evaluation(dataset, entries, unusable)
-    if loading.masks:
-        sizes = {image['id']: image for image in content['images']}
-        for index, entry in enumerate(entries):
-            image, mask = sizes[entry['image_id']], entry.get('segmentation')
-            if entry['category_id'] not in used:
-                continue
-            if not mask:
-                if dataset.test_mode:
-                    raise UserError(f'annotations[{index}] of {path} has no segmentation')
-                continue  # _used_images counts those that a training needs
-            if isinstance(mask, dict) and loading.polygons_only and not entry.get('iscrowd'):
-                raise UserError(
-                    f'annotations[{index}] of {path}: segmentation is an RLE, which the pipeline '
-                    'leaves out; set poly2mask=True for its LoadAnnotations'
-                )
-            if fault := mask_fault(mask, int(image['width']), int(image['height'])):
-                raise UserError(f'annotations[{index}] of {path}: segmentation {fault}')
-    if not unusable:
-        return []
-    index, reason, _ = unusable[0]
-    return [
-        f'{len(unusable)} of {len(entries)} objects in {path} are left out of training: the box of '
-        f'annotations[{index}] {reason}'
-    ]
-
-
-def _check_evaluation(
-    dataset: CocoDataset, entries: Sequence[dict], unusable: Sequence[tuple[int, str, bool]]
-) -> None:
-    """Check that the metrics can count each object: that a perfect detection would match it."""
-    counted = [box for box in unusable if not entries[box[0]].get('iscrowd')]
-    for index, reason, is_hopeless in counted:
-        if is_hopeless:
-            raise UserError(
-                f'annotations[{index}] of {dataset.ann_file}: bbox {reason}, so no detection can '
-                'match it; correct or remove it'
-            )
-    for index, entry in enumerate(entries):
-        if entry.get('ignore') and not entry.get('iscrowd'):
-            raise UserError(
-                f'annotations[{index}] of {dataset.ann_file}: COCO metrics count objects with '
-                'ignore=1; set iscrowd=1 too, or remove it'
-            )
 
 
 def _repeated_names(dataset: CocoDataset, content: Mapping[str, list[dict]]) -> list[str]:

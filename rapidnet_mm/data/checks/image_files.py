@@ -80,14 +80,14 @@ def read_images(files: Sequence[str], remember: bool = True) -> dict[str, ImageF
     are new or have changed are read.
     """
     folders = sorted({os.path.dirname(file) for file in files})
-    notes = {folder: read_note(_subject(folder)) or {} for folder in folders if remember}
+    notes = {folder: _read_folder_note(folder) for folder in folders if remember}
     states = {file: state_of(file) for file in files}
     images = {}
     for file in files:
         folder, name = os.path.split(file)
         note = notes.get(folder, {}).get(name)
-        if note and states[file] is not None and note[0] == states[file]:
-            images[file] = ImageFile(None, note[1] and Header(*note[1]))
+        if note and note[0] == states[file]:
+            images[file] = ImageFile(None, Header(*note[1]))
     unknown = [file for file in files if file not in images]
     seen = read_in_threads(look_at, unknown, BATCH, f'checking {len(unknown)} images')
     images.update(zip(unknown, seen, strict=True))
@@ -100,6 +100,11 @@ def read_images(files: Sequence[str], remember: bool = True) -> dict[str, ImageF
     for folder in changed:
         write_note(_subject(folder), notes[folder])
     return {file: images[file] for file in files}
+
+
+def _read_folder_note(folder: str) -> dict[str, list]:
+    note = read_note(_subject(folder))
+    return note if isinstance(note, dict) else {}
 
 
 def _subject(folder: str) -> str:

@@ -139,7 +139,8 @@ def _check_folders(dataset: BaseSegDataset) -> None:
                 f'{name} folder {folder} does not exist; folders beside it: '
                 f'{folders_beside(folder)}; set data_prefix.{key}'
             )
-    if dataset.ann_file and not os.path.exists(dataset.ann_file):
+    lists = dataset.ann_file
+    if lists and not (os.path.isfile(lists) or os.path.isdir(lists)):
         raise UserError(f'ann_file {dataset.ann_file} does not exist; it lists names, one a line')
 
 

@@ -10,11 +10,15 @@ from pycocotools import mask as mask_api
 from .coco_file import is_number
 
 CHARACTERS = 7  # of a compressed run: more would be above 32 bits
+# COCO itself has objects that are smaller than a pixel. They are harmless.
+TINY = 'is so small that it covers no pixel'
 FORMS = 'it must be a list of polygons [[x1, y1, x2, y2, x3, y3, ...], ...], or an RLE'
 
 
 def mask_fault(segmentation: Any, width: int, height: int) -> str | None:
     """Return what is wrong with a segmentation in COCO format, or None.
+
+    ``TINY`` is what is wrong with a polygon that is right but less than a pixel.
 
     Args:
         segmentation: the value from the annotation file.
@@ -30,9 +34,20 @@ def mask_fault(segmentation: Any, width: int, height: int) -> str | None:
             return f'polygon {number} {fault}'
     # All coordinates are near the image: with others this call can end the process.
     runs = mask_api.merge(mask_api.frPyObjects(segmentation, height, width))
-    if not mask_api.area(runs):
-        return 'covers no pixel of the image'
-    return None
+    if mask_api.area(runs):
+        return None
+    parts = [np.reshape(polygon, (-1, 2)) for polygon in segmentation]
+    is_flat = not any(map(_area, parts))
+    is_outside = not any(
+        (part.max(0) > 0).all() and (part.min(0) < (width, height)).all() for part in parts
+    )
+    return 'covers no pixel of the image' if is_flat or is_outside else TINY
+
+
+def _area(points: np.ndarray) -> float:
+    """Return the area inside a polygon, by the shoelace formula."""
+    x, y = points.astype(float).T
+    return abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))) / 2
 
 
 def _polygon_fault(polygon: Any, width: int, height: int) -> str | None:
