@@ -98,6 +98,6 @@ setup(
         'openmmlab': ORIGINAL,
         'tensorboard': ['tensorboard'],
         'mutants': ['mutmut>=3.8,<4'],  # make mutants; Python 3.11 or newer
-        'test': ['pytest>=8', 'pytest-xdist>=3.6', 'ruff>=0.9', 'timm>=1.0.9'],
+        'test': ['hypothesis>=6.100', 'pytest>=8', 'pytest-xdist>=3.6', 'ruff>=0.9', 'timm>=1.0.9'],
     },
 )

@@ -22,6 +22,7 @@ from .config import config_fault, named_config_errors
 from .console import dress
 from .cpu import tune_for_cpu
 from .device import default_device
+from .hooks.bad_images import guard_images
 from .hooks.checkpoint import latest_checkpoint
 
 
@@ -44,6 +45,9 @@ def build_runner(cfg: Config, *, launcher: str = 'none', mode: str = 'train') ->
         check_data(cfg, ('train', 'val') if mode == 'train' else ('test',))
     cfg.launcher = launcher
     _fit_to_device(cfg)
+    hooks = cfg.get('custom_hooks') or []
+    if 'BadImagesHook' not in [hook.get('type') for hook in hooks]:
+        cfg.custom_hooks = [*hooks, dict(type='BadImagesHook')]
     for split in ('train', 'val', 'test'):
         loader = cfg.get(f'{split}_dataloader')
         if loader and not loader.get('num_workers'):
@@ -94,6 +98,13 @@ class CheckedRunner(Runner):
         logger = super().build_logger(*args, **kwargs)
         dress(logger)
         return logger
+
+    @staticmethod
+    def build_dataloader(*args: Any, **kwargs: Any) -> Any:
+        """Return the data loader; an image that cannot be decoded is handled, see the hook."""
+        loader = Runner.build_dataloader(*args, **kwargs)
+        guard_images(loader.dataset)
+        return loader
 
     def build_val_loop(self, loop: Any) -> Any:
         """Return the validation loop; see :class:`Runner`."""

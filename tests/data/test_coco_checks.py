@@ -77,8 +77,8 @@ def rewrite(root, change, split='train'):
 
 def test_annotations_are_not_read_again_until_they_or_the_config_change(root, monkeypatch):
     calls = []
-    read = coco._read
-    monkeypatch.setattr(coco, '_read', lambda *a: calls.append(a) or read(*a))
+    read = coco.read_annotations
+    monkeypatch.setattr(coco, 'read_annotations', lambda *a: calls.append(a) or read(*a))
     for _ in range(2):
         check(dataset(root))
     assert len(calls) == 1

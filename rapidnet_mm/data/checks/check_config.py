@@ -36,6 +36,9 @@ def check_data(cfg: Config, splits: Sequence[str] = ('train', 'val')) -> None:
     by_split = {split: checkers_of(cfg, split) for split in splits}
     for split, checkers in by_split.items():  # the quick check comes first
         _check_evaluator(cfg.get(f'{split}_evaluator'), f'{split}_evaluator', checkers)
+        for checker in checkers:
+            if isinstance(checker, CocoChecker):
+                checker.evaluates_masks = _evaluates_masks(cfg.get(f'{split}_evaluator'))
     checkers = [checker for split in by_split.values() for checker in split]
     for checker in checkers:
         checker.check()
@@ -139,6 +142,11 @@ def _check_evaluator(evaluator: Any, where: str, checkers: Sequence[DatasetCheck
             f'{name}: {file} {fault}; {checkers[0].where} reads {expected}, and the evaluator '
             f'needs the same file: {name}={expected}'
         )
+
+
+def _evaluates_masks(evaluator: Any) -> bool:
+    metrics = evaluator if isinstance(evaluator, Sequence) else [evaluator]
+    return any('segm' in (m.get('metric') or ()) for m in metrics if isinstance(m, Mapping))
 
 
 def _check_model(model: Any, checker: DatasetChecker) -> None:

@@ -54,8 +54,10 @@ class DatasetChecker(ABC):
         try:
             self.check_files()
         except UserError as error:
-            line = str(error).replace('\n', ' ')  # the name of a file can hold a line break
-            raise UserError(f'{self.where}: {line}') from error
+            raise UserError(f'{self.where}: {_printable(str(error))}') from error
+        except OSError as error:
+            reason = f'{error.filename}: {error.strerror}' if error.filename else str(error)
+            raise UserError(f'{self.where}: {_printable(reason)}') from error
 
     @abstractmethod
     def check_files(self) -> None:
@@ -95,3 +97,8 @@ class DatasetChecker(ABC):
         ours = ('type', 'pipeline', 'lazy_init')
         given = {key: value for key, value in self.config.items() if key not in ours}
         return {**given, 'pipeline': [], 'lazy_init': True}
+
+
+def _printable(line: str) -> str:
+    """Return a text on one line: names of files can hold line breaks and bytes that are no text."""
+    return line.replace('\n', ' ').encode(errors='backslashreplace').decode()

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import UserError
 from .checker import DatasetChecker
-from .image_files import check_images
+from .image_files import check_images, name_fault
 from .messages import first_few, folders_beside
 from .sources import how_to_get
 
 if TYPE_CHECKING:
     from mmpretrain.datasets import CustomDataset
 
-# With more images than this, only their names are checked: reading them all takes too long.
-OPENED = 50_000
 HARMLESS = {'thumbs.db', 'desktop.ini'}  # Windows writes them; hidden files are harmless too
 SORT = (
     "sort them into one folder a class, named as train's; for ImageNet's val run valprep.sh "
@@ -25,7 +23,7 @@ SORT = (
 
 
 class ClassFolderChecker(DatasetChecker):
-    """Checks a folder of class folders. Of a large data set it checks the names only.
+    """Checks a folder of class folders and the structure of each image.
 
     A data set with an annotation file or without labels needs no class folders. Only the
     annotation file has to exist.
@@ -45,8 +43,7 @@ class ClassFolderChecker(DatasetChecker):
         _check_listing(listing, folder, dataset.extensions)
         _check_class_count(dataset, folder, list(listing.images))
         paths = [path for images in listing.images.values() for path in images]
-        if len(paths) <= OPENED:
-            check_images(paths, otherwise='delete them')
+        check_images(paths, otherwise='delete them')
 
     def class_names(self) -> tuple[str, ...]:
         """Return the names from the config, or else those of the class folders."""
@@ -156,6 +153,11 @@ def _existing_folder(dataset: CustomDataset) -> str:
 
 
 def _check_listing(listing: Listing, folder: str, extensions: Sequence[str]) -> None:
+    if unreadable := [name for name in listing.images if name_fault(name)]:
+        raise UserError(
+            f'{len(unreadable)} class folders in {folder} have names that are not UTF-8 '
+            f'({first_few(unreadable)}); rename them'
+        )
     allowed = ' '.join(sorted(extensions))
     if listing.loose:
         names = first_few([os.path.basename(path) for path in listing.loose])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -12,21 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import UserError
 from .checker import DatasetChecker
+from .coco_file import read_annotations
+from .coco_objects import Loading, check_objects
 from .image_files import check_images
-from .messages import files_in, first_few, folders_beside, other_files
+from .image_formats import Header
+from .messages import files_in, first_few, folders_beside, other_files, warn
 from .notes import fingerprint, read_note, write_note
 from .sources import how_to_get
 
 if TYPE_CHECKING:
     from mmdet.datasets import CocoDataset
 
-NUMBER, ID = (int, float), (int, str)
-# The keys that MMDetection and pycocotools read of each entry, and their types.
-ENTRIES = {
-    'images': {'id': ID, 'file_name': str, 'width': NUMBER, 'height': NUMBER},
-    'annotations': {'id': ID, 'image_id': ID, 'category_id': ID, 'bbox': list, 'area': NUMBER},
-    'categories': {'id': ID, 'name': str},
-}
 MANY = 20  # a message does not list more classes than this
 
 
@@ -35,12 +29,15 @@ class CocoChecker(DatasetChecker):
 
     types = ('CocoDataset',)
     one_weight_per_class = False  # the loss of a detector can have a weight for the background too
+    evaluates_masks = False  # whether the evaluator of the split has a metric of masks
 
     def check_files(self) -> None:
         """Check the files and what the annotations say; see :class:`DatasetChecker`."""
         dataset = self.build()
         _check_paths(dataset)
-        _check_content(dataset, _loads_masks(self.config.get('pipeline') or ()))
+        loading = _loading(self.config.get('pipeline') or (), self.evaluates_masks)
+        for doubt in _check_content(dataset, loading):
+            warn(f'{self.where}: {doubt}')
 
     def class_names(self) -> tuple[str, ...]:
         """Return the names from the config, or else COCO's 80."""
@@ -76,8 +73,15 @@ class CocoChecker(DatasetChecker):
         return dataset
 
 
-def _loads_masks(pipeline: Sequence[Any]) -> bool:
-    return any(isinstance(step, Mapping) and step.get('with_mask') for step in pipeline)
+def _loading(pipeline: Sequence[Any], evaluates_masks: bool) -> Loading:
+    steps = [step for step in pipeline if isinstance(step, Mapping)]
+    mask_steps = [step for step in steps if step.get('with_mask')]
+    colours = [str(step['color_type']) for step in steps if 'color_type' in step]
+    return Loading(
+        masks=evaluates_masks or bool(mask_steps),
+        polygons_only=any(not step.get('poly2mask', True) for step in mask_steps),
+        turns=not any('ignore_orientation' in c or c == 'unchanged' for c in colours),
+    )
 
 
 def _check_paths(dataset: CocoDataset) -> None:
@@ -107,12 +111,15 @@ def _check_paths(dataset: CocoDataset) -> None:
         )
 
 
-def _check_content(dataset: CocoDataset, masks: bool) -> None:
+def _check_content(dataset: CocoDataset, loading: Loading) -> list[str]:
     """Check what the annotations say and the images that they name, unless a note has the result.
 
     Args:
         dataset: the data set, built without reading its files.
-        masks: whether the pipeline loads masks.
+        loading: how the pipeline loads images and masks.
+
+    Returns:
+        doubts to warn about.
     """
     settings = (
         dataset.ann_file,
@@ -122,93 +129,65 @@ def _check_content(dataset: CocoDataset, masks: bool) -> None:
         dataset.test_mode,
         dataset._indices,
         dataset.metainfo.get('subset'),
-        masks,
+        loading,
     )
     subject = f'coco {settings}'
     note = read_note(subject)
     if note and note['state'] == fingerprint(note['folders'], [dataset.ann_file]):
-        return
-    content = _read(dataset.ann_file, dataset.test_mode)
-    _check_references(content, dataset.ann_file)
+        return note['doubts']
+    content = read_annotations(dataset.ann_file, dataset.test_mode)
     _check_categories(dataset, [category['name'] for category in content['categories']])
-    images = _used_images(dataset, content, masks)
-    folders = sorted({os.path.dirname(image) for image in images})
+    images = _used_images(dataset, content, loading.masks)
+    doubts = [*check_objects(dataset, content, loading), *_repeated_names(dataset, content)]
+    paths = [image['img_path'] for image in images]
+    folders = sorted({os.path.dirname(path) for path in paths})
     state = fingerprint(folders, [dataset.ann_file])
-    _check_folder(dataset, images)
-    check_images(images)
+    _check_folder(dataset, paths)
+    _check_sizes(dataset, images, check_images(paths), loading)
     if state is not None:
-        write_note(subject, {'folders': folders, 'state': state})
+        write_note(subject, {'folders': folders, 'state': state, 'doubts': doubts})
+    return doubts
 
 
-def _read(path: str, test_mode: bool) -> dict[str, list[dict]]:
-    """Return the content of an annotation file whose entries have all keys that are needed."""
-    try:
-        with open(path, encoding='utf-8') as file:
-            content = json.load(file)
-    except json.JSONDecodeError as error:
-        place = f'line {error.lineno}, column {error.colno}'
-        raise UserError(
-            f'{path} is not valid JSON ({place}: {error.msg}); was it downloaded in full?'
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f'{path} cannot be read: {error}') from error
-    if isinstance(content, list):
-        raise UserError(
-            f'{path} holds a list, like files of results; ann_file needs the annotations: '
-            f'a dict of {", ".join(ENTRIES)}'
+def _repeated_names(dataset: CocoDataset, content: Mapping[str, list[dict]]) -> list[str]:
+    counts = Counter(image['file_name'] for image in content['images'])
+    repeats = [name for name, count in counts.items() if count > 1]
+    if not repeats:
+        return []
+    return [
+        f'{dataset.ann_file} lists {len(repeats)} images more than once ({first_few(repeats)}): '
+        'each entry counts as another image, with its own objects only'
+    ]
+
+
+def _check_sizes(
+    dataset: CocoDataset,
+    images: Sequence[Mapping[str, Any]],
+    headers: Mapping[str, Header | None],
+    loading: Loading,
+) -> None:
+    """Check that width and height in the annotations are those of the images as they are loaded."""
+    faults = []
+    for image in images:
+        header = headers[image['img_path']]
+        if header is None:
+            continue
+        size = header.loaded_size if loading.turns else header[:2]
+        if size == (image['width'], image['height']):
+            continue
+        name = os.path.relpath(image['img_path'], dataset.data_prefix['img'] or '.')
+        turned = ''
+        if size != header[:2]:
+            turned = ' as it is loaded, turned by its EXIF orientation'
+        faults.append(
+            f'{name} is {size[0]}x{size[1]}{turned}, not {image["width"]:g}x{image["height"]:g}'
         )
-    if test_mode and isinstance(content, dict):
-        content.setdefault('annotations', [])  # COCO publishes none for its test images
-    missing = [k for k in ENTRIES if not isinstance(content, dict) or k not in content]
-    if missing == ['annotations']:
+    if faults:
         raise UserError(
-            f'{path} has no annotations, like image_info files of test images: it can be used for '
-            'a test, not for training'
+            f'{len(faults)} of {len(images)} images have another width and height than '
+            f'{dataset.ann_file} says: {first_few(faults)}; correct the annotations, coordinates '
+            'too, or get the images again that they were made for'
         )
-    if missing:
-        raise UserError(f'{path} is not in COCO format: it lacks {first_few(missing)}')
-    for kind, keys in ENTRIES.items():
-        _check_entries(kind, content[kind], keys, path)
-    return content
-
-
-def _check_entries(kind: str, entries: Any, keys: Mapping[str, Any], path: str) -> None:
-    """Check that each entry has the keys that are needed, and an id of its own."""
-    if not isinstance(entries, list):
-        raise UserError(f'{kind} of {path} must be a list, not a {type(entries).__name__}')
-    ids = set()
-    for index, entry in enumerate(entries):
-        name = f'{kind}[{index}] of {path}'
-        if not isinstance(entry, dict):
-            raise UserError(f'{name} must be a dict, not {entry!r:.60}')
-        for key, types in keys.items():
-            if not isinstance(entry.get(key), types):
-                if key not in entry:
-                    missing = [key for key in keys if key not in entry]
-                    raise UserError(f'{name} lacks {first_few(missing)}')
-                raise UserError(f'{name}: {key} is not valid: {entry[key]!r:.60}')
-        if entry['id'] in ids:
-            raise UserError(f'{name}: id {entry["id"]!r} was used before; ids must be unique')
-        ids.add(entry['id'])
-
-
-def _check_references(content: Mapping[str, list[dict]], path: str) -> None:
-    """Check that each annotation has an image, a category and a box of four numbers."""
-    images = {image['id'] for image in content['images']}
-    categories = {category['id'] for category in content['categories']}
-    for index, entry in enumerate(content['annotations']):
-        for key, ids in (('image_id', images), ('category_id', categories)):
-            if entry[key] not in ids:
-                raise UserError(
-                    f'annotations[{index}] of {path}: {key} {entry[key]!r} is not the id of any of '
-                    f'its {len(ids)} {"images" if key == "image_id" else "categories"}'
-                )
-        box = entry['bbox']
-        if len(box) != 4 or not all(isinstance(v, NUMBER) and math.isfinite(v) for v in box):
-            raise UserError(
-                f'annotations[{index}] of {path}: bbox must be four numbers '
-                f'(x, y, width, height), not {box!r:.60}'
-            )
 
 
 def _check_categories(dataset: CocoDataset, names: Sequence[str]) -> None:
@@ -246,8 +225,10 @@ def _classes_to_write(names: Sequence[str]) -> str:
     return 'metainfo.classes must name the categories of the file, in their order'
 
 
-def _used_images(dataset: CocoDataset, content: Mapping[str, list[dict]], masks: bool) -> list[str]:
-    """Return the paths of the images that are left after the filters of the data set.
+def _used_images(
+    dataset: CocoDataset, content: Mapping[str, list[dict]], masks: bool
+) -> list[dict[str, Any]]:
+    """Return the images that are left after the filters of the data set, with their paths.
 
     The data set's own methods parse and filter, so the result is what a training would use.
     """
@@ -269,14 +250,15 @@ def _used_images(dataset: CocoDataset, content: Mapping[str, list[dict]], masks:
     if masks and unmasked:
         raise UserError(
             f'{unmasked} of {objects} annotations in {dataset.ann_file} have no segmentation, but '
-            'the pipeline loads masks (with_mask=True); add them, or train a detector without masks'
+            'masks are loaded (with_mask=True) or evaluated; add them, or train a detector without '
+            'masks'
         )
     if not objects and not dataset.test_mode:
         raise UserError(
             f'none of the boxes in {dataset.ann_file} can be used; a bbox is (x, y, width, height) '
             'in pixels, inside the image and at least 1 wide and high, with an area above 0'
         )
-    return [info['img_path'] for info in dataset.data_list]
+    return dataset.data_list
 
 
 def _index(dataset: CocoDataset, content: Mapping[str, list[dict]]) -> dict[Any, list[dict]]:

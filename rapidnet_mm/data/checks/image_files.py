@@ -1,44 +1,64 @@
-"""Are all images there, and whole? Only the beginnings and ends of the files are read."""
+"""Are all images there, and whole? The structure of each file is read, and nothing is decoded."""
 
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, NamedTuple
 
 import cv2
 from rich.console import Console
 from rich.progress import Progress
 
 from ...errors import UserError
-from .notes import fingerprint, read_note, write_note
+from .image_formats import Damaged, Header, read_header
+from .notes import read_note, write_note
 
-JPEG, JPEG_END = b'\xff\xd8\xff', b'\xff\xd9'
-PNG, PNG_END = b'\x89PNG\r\n\x1a\n', b'IEND'
-
+VERSION = 2  # raise it when the check of a file becomes stricter: older notes then do not count
 THREADS = 16  # they wait for the disk or the network, not for the processor
 BATCH = 64  # image files that a thread reads before it reports
 PATIENCE = 3.0  # seconds before a progress bar appears
 NAMED = 3  # bad files that a message names
+PIXELS, SIDE = 2**30, 2**20  # OpenCV loads no larger images; these can be set by its variables
+KINDS = {
+    stat.S_IFDIR: 'a folder, not a file',
+    stat.S_IFIFO: 'a pipe, not a file',
+    stat.S_IFSOCK: 'a socket, not a file',
+    stat.S_IFCHR: 'a device, not a file',
+    stat.S_IFBLK: 'a device, not a file',
+}
+
+
+class ImageFile(NamedTuple):
+    """What was seen of an image file.
+
+    Attributes:
+        fault: why it cannot be used, or None.
+        header: what its header says, None if it has a fault or the format is a rare one.
+    """
+
+    fault: str | None = None
+    header: Header | None = None
 
 
 def check_images(
     paths: Sequence[str | Path],
     remember: bool = True,
     otherwise: str = 'take them out of the annotations',
-) -> None:
-    """Check that all images exist and look whole, without decoding them.
+) -> dict[str, Header | None]:
+    """Check that all images exist and look whole, without decoding them, and return their headers.
 
-    A file is bad if it is missing, empty, cut off or no image. Files that were good before and
-    have not changed are not read again.
+    A file is bad if it is missing, empty, cut off, damaged, too large or no image. Files that were
+    good before and have not changed are not read again.
 
     Args:
         paths: the image files. A file that is listed twice is read once.
-        remember: write a note about good files, see ``notes.py``.
+        remember: write notes about good files, see ``notes.py``.
         otherwise: what a person can do with bad files other than get them again. The message says
             it.
 
@@ -46,75 +66,135 @@ def check_images(
         UserError: how many files are bad, and what is wrong with the first few.
     """
     files = list(dict.fromkeys(map(str, paths)))
-    subject = '\n'.join(['images', *files])
-    state = fingerprint({os.path.dirname(file) for file in files}) if remember else None
-    if state is not None and read_note(subject) == state:
-        return
-    if faults := find_faults(files):
+    images = read_images(files, remember)
+    faults = [(file, image.fault) for file, image in images.items() if image.fault]
+    if faults:
         raise UserError(_describe(faults, len(files), otherwise))
-    if state is not None:
-        write_note(subject, state)
+    return {file: image.header for file, image in images.items()}
 
 
-def find_faults(files: Sequence[str]) -> list[tuple[str, str]]:
-    """Return the bad files among images, each with what is wrong, in the order given."""
-    faults = read_in_threads(find_fault, files, BATCH, f'checking {len(files)} images')
-    return [(file, fault) for file, fault in zip(files, faults, strict=True) if fault]
+def read_images(files: Sequence[str], remember: bool = True) -> dict[str, ImageFile]:
+    """Return what is seen of each image file, in the order given.
 
-
-def find_fault(path: str) -> str | None:
-    """Return what is wrong with an image file, or None.
-
-    The first bytes tell the format, because names of files are often wrong.
+    A note for each folder holds size, time and header of the good files in it. Only files that
+    are new or have changed are read.
     """
+    folders = sorted({os.path.dirname(file) for file in files})
+    notes = {folder: _read_folder_note(folder) for folder in folders if remember}
+    states = {file: state_of(file) for file in files}
+    images = {}
+    for file in files:
+        folder, name = os.path.split(file)
+        note = notes.get(folder, {}).get(name)
+        if note and note[0] == states[file]:
+            images[file] = ImageFile(None, Header(*note[1]))
+    unknown = [file for file in files if file not in images]
+    seen = read_in_threads(look_at, unknown, BATCH, f'checking {len(unknown)} images')
+    images.update(zip(unknown, seen, strict=True))
+    changed = set()
+    for file in unknown if remember else ():
+        if not images[file].fault:
+            folder, name = os.path.split(file)
+            notes[folder][name] = [states[file], images[file].header]
+            changed.add(folder)
+    for folder in changed:
+        write_note(_subject(folder), notes[folder])
+    return {file: images[file] for file in files}
+
+
+def _read_folder_note(folder: str) -> dict[str, list]:
+    note = read_note(_subject(folder))
+    return note if isinstance(note, dict) else {}
+
+
+def _subject(folder: str) -> str:
+    return f'images {VERSION} {folder}'
+
+
+def state_of(path: str) -> list[int] | None:
+    """Return size and time of a file, which differ when it was changed; None if it is missing."""
     try:
+        status = os.stat(path)
+    except (OSError, ValueError):  # a name can hold a null character
+        return None
+    return [status.st_size, status.st_mtime_ns]
+
+
+def look_at(path: str) -> ImageFile:
+    """Read the structure of an image file."""
+    try:
+        if fault := name_fault(path) or _kind_fault(os.stat(path).st_mode):
+            return ImageFile(fault)
         with open(path, 'rb', buffering=4096) as file:
             size = os.fstat(file.fileno()).st_size
-            head = file.read(12)
-            if not head:
-                return 'empty'
-            if head.startswith(JPEG):
-                whole = _ends_with(JPEG_END, file, size, _scan_start(file))
-            elif head.startswith(PNG):
-                whole = _ends_with(PNG_END, file, size, len(PNG))
-            elif head[:4] == b'RIFF' and head[8:] == b'WEBP':
-                whole = size >= 8 + int.from_bytes(head[4:8], 'little')
-            else:
-                return None if cv2.haveImageReader(path) else 'not an image'
-    except (FileNotFoundError, NotADirectoryError):
-        return 'missing'
-    except OSError as error:
-        return f'unreadable: {error.strerror}'
-    return None if whole else 'truncated'
-
-
-def _scan_start(file: BinaryIO) -> int:
-    """Return where the header of a JPEG ends; the end of the file if the header does not end.
-
-    The header can hold a small preview, which is a whole JPEG with an end marker of its own.
-    """
-    position = 2
-    while True:
-        file.seek(position)
-        segment = file.read(4)
-        if len(segment) < 4 or segment[0] != 0xFF or segment[1] == 0xDA:
-            return position
-        if segment[1] == 0xFF:  # padding
-            position += 1
-        elif segment[1] == 0x01 or 0xD0 <= segment[1] <= 0xD8:  # markers without a length
-            position += 2
+            if not size:
+                return ImageFile('empty')
+            header = read_header(file, size)
+        if header is None:
+            header, fault = _other_format(path)
         else:
-            position += 2 + int.from_bytes(segment[2:], 'big')
+            fault = size_fault(header)
+    except Damaged as error:
+        fault = str(error)
+    except (FileNotFoundError, NotADirectoryError):
+        fault = 'missing'
+    except OSError as error:
+        fault = f'unreadable: {error.strerror}'
+    return ImageFile(fault) if fault else ImageFile(None, header)
 
 
-def _ends_with(marker: bytes, file: BinaryIO, size: int, start: int) -> bool:
-    file.seek(max(start, size - 64))
-    if marker in file.read():
-        return True
-    # Some cameras write more data after the end of the image. This is rare, so only here the
-    # whole file is searched.
-    file.seek(start)
-    return marker in file.read()
+def name_fault(path: str) -> str | None:
+    """Return what is wrong with the name of a file, or None."""
+    if '\0' in path:
+        return 'its name holds a null character'
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return 'its name is not UTF-8; rename it'
+    return None
+
+
+def _kind_fault(mode: int) -> str | None:
+    """Return what a thing in a folder is if it is no file. To open a pipe would wait for ever."""
+    return None if stat.S_ISREG(mode) else KINDS.get(stat.S_IFMT(mode), 'not a file')
+
+
+def size_fault(header: Header) -> str | None:
+    """Return that an image has more pixels than OpenCV loads, or None."""
+    pixels = int(os.environ.get('OPENCV_IO_MAX_IMAGE_PIXELS') or PIXELS)
+    if header.width * header.height > pixels:
+        return too_large(header.width, header.height, pixels, 'OPENCV_IO_MAX_IMAGE_PIXELS')
+    for side, name in ((header.width, 'WIDTH'), (header.height, 'HEIGHT')):
+        limit = int(os.environ.get(f'OPENCV_IO_MAX_IMAGE_{name}') or SIDE)
+        if side > limit:
+            return f'{header.width}x{header.height} pixels; the limit of a side is {limit}'
+    return None
+
+
+def too_large(width: int, height: int, limit: int, name: str) -> str:
+    """Say that an image has more pixels than its reader loads, and who sets the limit."""
+    return (
+        f'{width}x{height}, {width * height / 1e6:.0f} megapixels; '
+        f'the limit is {limit / 1e6:.0f} ({name})'
+    )
+
+
+def _other_format(path: str) -> tuple[Header | None, str | None]:
+    """Return the header of an image in a rare format, and what is wrong with it.
+
+    There is no reader of its structure, so the whole image is decoded.
+    """
+    if not cv2.haveImageReader(path):
+        return None, 'not an image'
+    try:
+        pixels = cv2.imread(path)
+    except cv2.error as error:
+        if 'CV_IO_MAX_IMAGE' in str(error):
+            return None, f'more than {PIXELS / 1e6:.0f} megapixels, the limit of OpenCV'
+        pixels = None
+    if pixels is None:
+        return None, 'damaged: OpenCV cannot decode it'
+    return Header(pixels.shape[1], pixels.shape[0]), None
 
 
 def read_in_threads(
@@ -167,6 +247,8 @@ def _describe(faults: Sequence[tuple[str, str]], total: int, otherwise: str) -> 
 def _other_case(path: str) -> str:
     """Say that a file is missing, and whether one with other capital letters is there."""
     folder, name = os.path.split(path)
+    if os.path.islink(path):
+        return 'a link to a missing file'
     with suppress(OSError):
         for other in os.listdir(folder or '.'):
             if other.lower() == name.lower():

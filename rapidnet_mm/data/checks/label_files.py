@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from .image_files import find_fault, read_in_threads
+from .image_files import look_at, read_in_threads, state_of, too_large
 from .notes import read_note, write_note
 
-VERSION = 1  # raise it when more is read of a pair: older notes then do not count
+VERSION = 2  # raise it when more is read of a pair: older notes then do not count
 BATCH = 16  # pairs that a thread reads before it reports
-ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)  # EXIF: width and height are swapped
+DAMAGED = 'damaged or not an image'
 
 Size = tuple[int, int]  # width, height
 
@@ -49,7 +49,7 @@ def read_pairs(paths: Sequence[tuple[str, str]]) -> list[Pair]:
     folders = sorted({os.path.dirname(path) for pair in paths for path in pair})
     subject = '\n'.join([f'pairs {VERSION}', *folders])
     notes = read_note(subject) or {}
-    states = [[_state(path) for path in pair] for pair in paths]
+    states = [[state_of(path) for path in pair] for pair in paths]
     keys = ['\n'.join(pair) for pair in paths]
     changed = [
         index
@@ -69,34 +69,36 @@ def read_pairs(paths: Sequence[tuple[str, str]]) -> list[Pair]:
     return [Pair(*notes[key][1:]) for key in keys]
 
 
-def _state(path: str) -> list[int] | None:
-    try:
-        stat = os.stat(path)
-    except OSError:
-        return None
-    return [stat.st_size, stat.st_mtime_ns]
-
-
 def read_pair(image: str, label: str) -> Pair:
     """Read an image, without decoding it, and its label image."""
-    image_fault = find_fault(image)
-    pair = Pair(image_fault=image_fault, image_size=None if image_fault else _size(image))
+    seen = look_at(image)
+    size = seen.header.loaded_size if seen.header else None
+    pair = Pair(image_fault=seen.fault, image_size=size)
+    labels = look_at(label)
+    if labels.fault:
+        damaged = labels.fault.startswith(('damaged', 'truncated', 'not an image'))
+        return pair._replace(label_fault=DAMAGED if damaged else labels.fault)
     try:
-        if not os.path.getsize(label):
-            return pair._replace(label_fault='empty')
         with Image.open(label) as file:
-            if fault := _mode_fault(file.mode):
+            if fault := _mode_fault(file):
                 return pair._replace(label_fault=fault)
             pixels = np.asarray(file)
-    except FileNotFoundError:
-        return pair._replace(label_fault='missing')
+    except Image.DecompressionBombError:  # MMSegmentation loads labels with PIL too
+        width, height = labels.header[:2] if labels.header else (0, 0)
+        fault = too_large(width, height, 2 * Image.MAX_IMAGE_PIXELS, 'of PIL for label images')
+        return pair._replace(label_fault=fault)
     except Exception:  # a damaged file can raise almost anything in PIL
-        return pair._replace(label_fault='damaged or not an image')
+        return pair._replace(label_fault=DAMAGED)
     height, width = pixels.shape
     return pair._replace(label_size=(width, height), values=tuple(_values(pixels)))
 
 
-def _mode_fault(mode: str) -> str | None:
+def _mode_fault(file: Image.Image) -> str | None:
+    """Return why the pixels are not the labels, or None."""
+    mode = file.mode
+    bits = [part for part in (';2', ';4') if file.tile and part in str(file.tile[0].args)]
+    if mode == 'L' and bits:  # PIL stretches them to 0 to 255; indices into a palette stay
+        return f'stored with {bits[0][1]} bits a pixel, which are loaded as other values (use 8)'
     if mode in ('1', 'L', 'P') or mode.startswith('I'):  # P: the indices into the palette count
         return None
     return 'stored as numbers with a fraction' if mode == 'F' else f'stored as {mode}'
@@ -107,14 +109,3 @@ def _values(pixels: np.ndarray) -> list[int]:
         return np.unique(pixels.astype(np.int64)).tolist()
     # NumPy's histogram would need eight times the memory of the image.
     return np.flatnonzero(cv2.calcHist([pixels], [0], None, [256], [0, 256])).tolist()
-
-
-def _size(path: str) -> Size | None:
-    """Return width and height of the image as it is loaded: turned as its EXIF data say."""
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            sideways = image.format == 'JPEG' and image.getexif().get(ORIENTATION) in SIDEWAYS
-    except Exception:  # OpenCV reads formats that PIL does not
-        return None
-    return (height, width) if sideways else (width, height)

@@ -64,6 +64,7 @@ class LabelMapChecker(DatasetChecker):
             return
         if dataset.data_prefix.get('seg_map_path') is None:
             raise UserError("data_prefix needs 'seg_map_path', the folder of the label images")
+        _check_eight_bits(dataset)
         paths = [(item['img_path'], item['seg_map_path']) for item in items]
         pairs = read_pairs(paths)
         _check_label_names(dataset, paths, pairs)
@@ -138,7 +139,8 @@ def _check_folders(dataset: BaseSegDataset) -> None:
                 f'{name} folder {folder} does not exist; folders beside it: '
                 f'{folders_beside(folder)}; set data_prefix.{key}'
             )
-    if dataset.ann_file and not os.path.exists(dataset.ann_file):
+    lists = dataset.ann_file
+    if lists and not (os.path.isfile(lists) or os.path.isdir(lists)):
         raise UserError(f'ann_file {dataset.ann_file} does not exist; it lists names, one a line')
 
 
@@ -177,6 +179,22 @@ def _label_count(dataset: BaseSegDataset) -> int:
     if dataset.label_map is not None:
         return len(type(dataset).METAINFO['classes'])
     return len(dataset.metainfo['classes'])
+
+
+def _check_eight_bits(dataset: BaseSegDataset) -> None:
+    """Check that 8 bits hold all labels: MMSegmentation loads no more, and 256 would become 0."""
+    count, ignored = _label_count(dataset), dataset.ignore_index
+    most = 254 if dataset.reduce_zero_label else 255  # 255 is ignored, and 0 if it is reduced
+    if count > most:
+        raise UserError(
+            f'{count} classes are too many: labels are loaded as 8 bits, so there can be {most} '
+            'classes; merge some'
+        )
+    if ignored > 255:
+        raise UserError(
+            f'ignore_index is {ignored}, but labels are loaded as 8 bits; store 255 in the label '
+            'images where nothing is labelled, and set ignore_index=255'
+        )
 
 
 def _check_zero(dataset: BaseSegDataset, pairs: Sequence[Pair]) -> str:

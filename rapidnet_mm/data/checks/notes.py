@@ -16,7 +16,7 @@ from typing import Any
 
 from ...files import write_atomically
 
-VERSION = 1  # raise it when the checks become stricter: fingerprints of older notes then differ
+VERSION = 2  # raise it when the checks become stricter: fingerprints of older notes then differ
 
 
 def cache_folder() -> Path:

@@ -1,5 +1,6 @@
 """Hooks: what happens at set moments of a training or a test."""
 
+from .bad_images import BadImagesHook
 from .checkpoint import AtomicBackend, AtomicCheckpointHook
 from .curves import CurvesHook
 from .memory import TrimMemoryHook
@@ -8,6 +9,7 @@ from .pictures import ClassPicturesHook, LabelPicturesHook
 __all__ = [
     'AtomicBackend',
     'AtomicCheckpointHook',
+    'BadImagesHook',
     'ClassPicturesHook',
     'CurvesHook',
     'LabelPicturesHook',

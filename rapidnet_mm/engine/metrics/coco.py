@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import json
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -74,6 +75,34 @@ def coco_api(backend: str) -> SimpleNamespace:
         raise UserError(
             f'COCO evaluation by {backend} needs that package: pip install {package}'
         ) from error
+
+
+def read_ground_truth(ann_file: str, backend: str = 'faster_coco_eval') -> Any:
+    """Return the ``COCO`` object of an annotation file, in the form that both libraries need.
+
+    The ids of annotations become 1, 2, 3, ...: an object with id 0 would count as not found. Where
+    ``iscrowd`` is missing, it is 0, as it is for MMDetection's loader.
+
+    Args:
+        ann_file: the annotation file.
+        backend: one of ``BACKENDS``.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    with contextlib.redirect_stdout(io.StringIO()):  # both libraries print as they go
+        truth = coco_api(backend).COCO()
+        with open(ann_file, encoding='utf-8') as file:
+            truth.dataset = json.load(file)
+        for number, entry in enumerate(truth.dataset.get('annotations', ()), 1):
+            entry['id'] = number
+            entry['iscrowd'] = int(entry.get('iscrowd') or 0)
+        for image in truth.dataset.get('images', ()):
+            for side in ('width', 'height'):  # 640.0 is valid JSON, but no size of a mask
+                if isinstance(image.get(side), float):
+                    image[side] = int(image[side])
+        truth.createIndex()
+    return truth
 
 
 def evaluate(
@@ -153,13 +182,11 @@ class CocoAP(BaseMetric):
             raise UserError(f"CocoAP: metric {unknown} is not known; choose 'bbox' and/or 'segm'")
         self.backend = backend
         self.classwise = classwise
-        api = coco_api(backend)
         try:
-            with contextlib.redirect_stdout(io.StringIO()):
-                self._coco = api.COCO(str(ann_file))
+            self._coco = read_ground_truth(ann_file, backend)
         except FileNotFoundError as error:
             raise UserError(f'CocoAP: annotation file {ann_file} does not exist') from error
-        self._mask = api.mask
+        self._mask = coco_api(backend).mask
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:  # noqa: ARG002
         """Keep the predictions of one batch. Masks are kept as RLE, which is small."""

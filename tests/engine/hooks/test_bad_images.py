@@ -1,0 +1,132 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from mmengine.dataset import BaseDataset, RepeatDataset, pseudo_collate
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from rapidnet_mm import UserError
+from rapidnet_mm.data.checks.image_files import check_images
+from rapidnet_mm.engine.hooks.bad_images import BadImagesHook, guard_images
+
+PIXELS = np.random.default_rng(0).integers(0, 255, (40, 48, 3), np.uint8)
+
+
+class Images(BaseDataset):
+    def load_data_list(self):
+        return [{'img_path': str(path)} for path in sorted(self.data_root.glob('*.jpg'))]
+
+
+class Names:
+    """A step after loading. It fails for one image, which is whole."""
+
+    fails_at = None
+
+    def __call__(self, item):
+        if self.fails_at and item['img_path'].endswith(self.fails_at):
+            raise KeyError('a fault of this step')
+        return item['img_path'].rpartition('/')[2]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for index in range(40):
+        Image.fromarray(PIXELS).save(tmp_path / f'{index:02}.jpg')
+    return tmp_path
+
+
+def spoil(path):
+    """Make a JPEG whose structure is whole, but of a kind that no reader decodes."""
+    path.write_bytes(path.read_bytes().replace(b'\xff\xc0', b'\xff\xc3', 1))
+    check_images([path])
+
+
+def loader(folder, test_mode=False, workers=2, fails_at=None):
+    """A data loader as the runner builds it: the guard is there before the workers."""
+    step = Names()
+    step.fails_at = fails_at
+    images = Images(
+        data_root=folder,
+        pipeline=[dict(type='mmcv.LoadImageFromFile'), step],
+        test_mode=test_mode,
+        data_prefix={},
+    )
+    dataset = images if test_mode else RepeatDataset(images, 2)
+    guard_images(dataset)
+    return DataLoader(dataset, 4, num_workers=workers, collate_fn=pseudo_collate)
+
+
+def train(data, share=0.5):
+    """Run an epoch with the hook, and return the names of the images and the lines of the log."""
+    lines = []
+    logger = SimpleNamespace(warning=lines.append)
+    runner = SimpleNamespace(train_dataloader=data, logger=logger)
+    hook = BadImagesHook(share)
+    hook.before_train(runner)
+    names = []
+    for batch in data:
+        names += batch
+        hook.after_train_iter(runner)
+    hook.after_train(runner)
+    return names, lines
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_another_image_takes_the_place_and_the_bad_one_is_named_once(folder, workers):
+    spoil(folder / '07.jpg')
+    names, lines = train(loader(folder, workers=workers))
+    assert len(names) == 80
+    assert '07.jpg' not in names
+    assert len(lines) == 2
+    assert f'{folder}/07.jpg cannot be decoded' in lines[0]
+    assert '1 of 40 training images' in lines[1]
+
+
+def test_good_images_stay_in_their_places(folder):
+    names, lines = train(loader(folder))
+    assert names == [f'{index:02}.jpg' for index in range(40)] * 2
+    assert not lines
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_too_many_bad_images_stop_the_training_with_a_line(folder, workers):
+    for index in range(10):
+        spoil(folder / f'{index:02}.jpg')
+    with pytest.raises(UserError, match=r'5 of 40 training images cannot be decoded') as error:
+        train(loader(folder, workers=workers), share=0.1)
+    assert '\n' not in str(error.value)
+    assert len(train(loader(folder, workers=workers), share=0.3)[0]) == 80
+
+
+def test_a_data_set_of_bad_images_only_does_not_hang(folder):
+    for path in sorted(folder.glob('*.jpg'))[2:]:
+        path.unlink()
+    for path in folder.glob('*.jpg'):
+        spoil(path)
+    with pytest.raises(UserError, match=r'2 of 2 training images'):
+        train(loader(folder), share=1.0)
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_no_metric_is_computed_without_an_image(folder, workers):
+    spoil(folder / '07.jpg')
+    with pytest.raises(UserError, match=r'07\.jpg cannot be decoded') as error:
+        list(loader(folder, test_mode=True, workers=workers))
+    assert '\n' not in str(error.value)
+    assert str(error.value).startswith(str(folder))
+
+
+def test_a_fault_of_another_step_is_no_bad_image(folder):
+    with pytest.raises(KeyError, match='a fault of this step'):
+        train(loader(folder, fails_at='07.jpg'))
+
+
+def test_the_random_numbers_of_a_good_epoch_do_not_change(folder):
+    torch.manual_seed(0)
+    np.random.seed(0)
+    train(loader(folder, workers=0))
+    after = np.random.random()
+    np.random.seed(0)
+    assert after == np.random.random()
