@@ -24,8 +24,10 @@ from .config import config_fault, named_config_errors
 from .console import dress
 from .cpu import tune_for_cpu
 from .device import default_device
+from .disk import check_is_free, lock, named_write_errors
 from .exact.loops import exact_loop
 from .hooks.checkpoint import checkpoint_files, checkpoint_folder, latest_checkpoint
+from .hooks.finite import FiniteLossHook
 from .hooks.resume import ResumeHook
 from .hooks.stop import StopHook
 from .signals import StopRequest, init_worker
@@ -46,6 +48,7 @@ def build_runner(cfg: Config, *, launcher: str = 'none', mode: str = 'train') ->
     if missing:
         raise UserError(f'the config has no {" and no ".join(missing)}, which {mode}ing needs')
     writable_folder(cfg.work_dir, '--work-dir')
+    guard = lock(Path(cfg.work_dir)) if mode == 'train' and is_first_process(launcher) else None
     if is_first_process(launcher):
         check_data(cfg, ('train', 'val') if mode == 'train' else ('test',))
     cfg.launcher = launcher
@@ -54,6 +57,8 @@ def build_runner(cfg: Config, *, launcher: str = 'none', mode: str = 'train') ->
             resume_from(cfg, 'auto')
         if cfg.get('resume'):
             _take_seed(cfg)
+    if mode == 'train' and is_first_process(launcher):
+        check_is_free(checkpoint_folder(cfg), Path(cfg.load_from) if cfg.get('resume') else None)
     _fit_to_device(cfg)
     for split in ('train', 'val', 'test'):
         loader = cfg.get(f'{split}_dataloader')
@@ -66,6 +71,7 @@ def build_runner(cfg: Config, *, launcher: str = 'none', mode: str = 'train') ->
             cfg.pop(key, None)
     with named_config_errors():
         runner = CheckedRunner.from_cfg(cfg)
+    runner.work_dir_lock = guard
     _check_channels(unwrapped(runner.model))
     tune_for_cpu(runner.model)
     return runner
@@ -115,6 +121,8 @@ EMA_HOOK_KEY = 'ema_state_dict'
 class CheckedRunner(Runner):
     """MMEngine's runner. It reads checkpoints safely, and they have to fit the model."""
 
+    work_dir_lock: Any = None  # held until the training is over
+
     def register_hooks(self, *args: Any, **kwargs: Any) -> None:
         """Register the hooks of the config, and what lets a training go on exactly."""
         super().register_hooks(*args, **kwargs)
@@ -122,11 +130,29 @@ class CheckedRunner(Runner):
         self._stop_request = StopRequest(_announce_stop)
         self.register_hook(self._resume_hook)
         self.register_hook(StopHook(self._stop_request))
+        if not any(isinstance(hook, FiniteLossHook) for hook in self.hooks):
+            self.register_hook(FiniteLossHook())
+
+    def call_hook(self, fn_name: str, **kwargs: Any) -> None:
+        """Call a method of all hooks, and name what cannot be written."""
+        for hook in self.hooks:
+            function = getattr(hook, fn_name, None)
+            if function is None:
+                continue
+            if 'test' in fn_name:
+                function(self, **kwargs)
+                continue
+            with named_write_errors(hook, self.logger):
+                function(self, **kwargs)
 
     def train(self) -> torch.nn.Module:
         """Train, and stop in good order on Ctrl-C and SIGTERM; see :class:`Runner`."""
-        with self._stop_request.installed():
-            return super().train()
+        try:
+            with self._stop_request.installed():
+                return super().train()
+        finally:
+            if self.work_dir_lock is not None:
+                self.work_dir_lock.release()
 
     @staticmethod
     def build_dataloader(dataloader: Any, *args: Any, **kwargs: Any) -> DataLoader:
@@ -257,7 +283,9 @@ class CheckedRunner(Runner):
 
 def _announce_stop(name: str) -> None:
     if os.environ.get('RANK', '0') == '0':
-        print(f'{name}: stopping after this iteration; a second signal stops at once', flush=True)
+        # A handler must not print: it may have interrupted a print.
+        text = f'{name}: stopping after this iteration; a second signal stops at once\n'
+        os.write(2, text.encode())
 
 
 def unwrapped(model: torch.nn.Module) -> torch.nn.Module:

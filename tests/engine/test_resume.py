@@ -1,10 +1,18 @@
 """A training that was stopped and goes on ends as one that was never stopped, to the bit."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
 import torch
 
 from rapidnet_mm.data.shapes.make import make_shapes
 from rapidnet_mm.engine import config as engine_config
+from rapidnet_mm.engine.hooks.checkpoint import latest_checkpoint
 from rapidnet_mm.engine.runner import build_runner, resume_from
 
 ROOT = engine_config.CHECKOUT
@@ -116,3 +124,65 @@ def test_going_on_is_equal_to_the_bit(task, stop, end, workers, others, folder, 
     cfg = configured(task, folder, tmp_path / 'resumed', others, interval=stop)
     train(cfg, tmp_path / f'whole/iter_{stop}.pth')
     assert differences(whole, states_of(tmp_path / f'resumed/iter_{end}.pth')) == []
+
+
+def started(config, *options):
+    """``rapidnet train`` in a process of its own."""
+    command = [sys.executable, '-m', 'rapidnet_mm', 'train', str(config), *options]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def wait_for(path, process, seconds=200):
+    """Wait until a file is there, while the process runs."""
+    end = time.monotonic() + seconds
+    while not path.exists():
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def children_of(pid):
+    listed = subprocess.run(['ps', '-o', 'pid=', '--ppid', str(pid)], capture_output=True)
+    return [int(word) for word in listed.stdout.split()]
+
+
+def alive(pid):
+    try:
+        return 'zombie' not in Path(f'/proc/{pid}/status').read_text()
+    except OSError:
+        return False
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path('/proc/self').exists(), reason='looks at processes')
+def test_killed_and_terminated_runs_end_as_one_that_was_not(folder, tmp_path):
+    options = {'train_cfg.max_iters': 12, 'train_cfg.val_interval': 5}
+    train(configured('segmenter', folder, tmp_path / 'whole', 0, 2, options))
+    whole = states_of(tmp_path / 'whole/iter_12.pth')
+
+    work = tmp_path / 'work'
+    cfg = configured('segmenter', folder, work, 2, 2, options, persistent=True)
+    cfg.dump(tmp_path / 'config.py')
+    with started(tmp_path / 'config.py') as process:
+        wait_for(work / 'iter_2.pth', process)
+        workers = children_of(process.pid)
+        process.kill()
+    assert workers
+    end = time.monotonic() + 30
+    while any(map(alive, workers)) and time.monotonic() < end:
+        time.sleep(0.2)
+    assert not any(map(alive, workers))
+
+    with started(tmp_path / 'config.py', '--resume') as process:
+        wait_for(work / 'iter_6.pth', process)
+        for pid in [process.pid, *children_of(process.pid)]:  # a cluster tells all processes
+            os.kill(pid, signal.SIGTERM)
+        output = process.communicate(timeout=60)[0]
+    assert process.returncode == 143, output
+    assert 'SIGTERM' in output
+    stopped = latest_checkpoint(work)
+    assert str(stopped) in output
+    assert stopped.name != 'iter_12.pth'
+
+    train(cfg, 'auto')
+    assert differences(whole, states_of(work / 'iter_12.pth')) == []

@@ -2,6 +2,7 @@
 
 from .checkpoint import AtomicBackend, AtomicCheckpointHook
 from .curves import CurvesHook
+from .finite import FiniteLossHook
 from .memory import TrimMemoryHook
 from .pictures import ClassPicturesHook, LabelPicturesHook
 
@@ -10,6 +11,7 @@ __all__ = [
     'AtomicCheckpointHook',
     'ClassPicturesHook',
     'CurvesHook',
+    'FiniteLossHook',
     'LabelPicturesHook',
     'TrimMemoryHook',
 ]

@@ -19,6 +19,7 @@ from mmengine.registry import HOOKS
 from ...errors import UserError, one_line
 from ...files import write_atomically
 from ...weights.read import read_checkpoint
+from .finite import has_finite_weights
 
 
 class AtomicBackend(LocalBackend):
@@ -78,10 +79,20 @@ class AtomicCheckpointHook(CheckpointHook):
                     partial.unlink(missing_ok=True)
 
     def _save_checkpoint(self, runner: Any) -> None:
-        self._with_late_removal(super()._save_checkpoint, runner)
+        if self._is_worth_it(runner):
+            self._with_late_removal(super()._save_checkpoint, runner)
 
     def _save_best_checkpoint(self, runner: Any, metrics: dict) -> None:
-        self._with_late_removal(super()._save_best_checkpoint, runner, metrics)
+        if self._is_worth_it(runner):
+            self._with_late_removal(super()._save_best_checkpoint, runner, metrics)
+
+    @staticmethod
+    def _is_worth_it(runner: Any) -> bool:
+        """Return whether the weights are finite: others must not replace earlier checkpoints."""
+        finite = has_finite_weights(runner.model)
+        if not finite:
+            runner.logger.warning('the weights are not finite: no checkpoint is saved')
+        return finite
 
     def _with_late_removal(self, save: Any, *args: Any) -> None:
         backend, self.file_backend = self.file_backend, _RemovesLater(self.file_backend)
