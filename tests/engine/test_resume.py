@@ -1,28 +1,35 @@
 """A training that was stopped and goes on ends as one that was never stopped, to the bit."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from mmengine.hooks import Hook
 
-from rapidnet_mm.data.shapes.make import make_shapes
+from rapidnet_mm import UserError
+from rapidnet_mm.data.shapes.make import make_classes, make_shapes
 from rapidnet_mm.engine import config as engine_config
+from rapidnet_mm.engine.exact.draws import batches_from, exact_config, prepare
+from rapidnet_mm.engine.exact.states import random_states, restore
 from rapidnet_mm.engine.hooks.checkpoint import latest_checkpoint
-from rapidnet_mm.engine.runner import build_runner, resume_from
+from rapidnet_mm.engine.runner import CheckedRunner, build_runner, resume_from
 
 ROOT = engine_config.CHECKOUT
 
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
-    """Shapes for all tasks: 8 scenes and 25 classified images to train on."""
+    """Shapes for all tasks: 8 scenes and 20 classified images to train on."""
     root = tmp_path_factory.mktemp('data')
     make_shapes(root / 'shapes', train=8, val=2, size=(96, 64))
+    make_classes(root / 'shapes_classes', train=20, val=5)
     return root
 
 
@@ -42,10 +49,20 @@ TASKS = {
         options={
             'train_dataloader.batch_size': 2,
             'model.backbone.drop_path_rate': 0.2,
-            'train_pipeline': None,
             'train_cfg.max_iters': 6,
             'train_cfg.val_interval': 3,
             'param_scheduler.1.end': 60,
+        },
+    ),
+    'classifier': dict(
+        config='imagenet/rapidnet_ti_shapes',
+        options={
+            'train_dataloader.batch_size': 5,
+            'val_dataloader.batch_size': 5,
+            'model.backbone.drop_path_rate': 0.2,
+            'model.train_cfg': dict(augments=[dict(type='Mixup', alpha=0.8)]),
+            'train_cfg.max_epochs': 3,
+            'train_cfg.val_interval': 1,
         },
     ),
 }
@@ -54,7 +71,7 @@ TASKS = {
 def configured(task, folder, work_dir, workers=0, interval=3, options=None, persistent=False):
     """The config of a task: small, with averaged weights, a checkpoint every few iterations."""
     entry = TASKS[task]
-    root = f'{folder}/shapes/'
+    root = f'{folder}/shapes_classes/' if task == 'classifier' else f'{folder}/shapes/'
     merged = {
         **{f'{s}_dataloader.dataset.data_root': root for s in ('train', 'val', 'test')},
         'train_dataloader.num_workers': workers,
@@ -64,7 +81,7 @@ def configured(task, folder, work_dir, workers=0, interval=3, options=None, pers
         'default_hooks.checkpoint.by_epoch': False,
         'default_hooks.checkpoint.interval': interval,
         'default_hooks.checkpoint.max_keep_ckpts': -1,
-        **{k: v for k, v in entry['options'].items() if v is not None},
+        **entry['options'],
         **(options or {}),
     }
     if task == 'detector':
@@ -72,7 +89,6 @@ def configured(task, folder, work_dir, workers=0, interval=3, options=None, pers
             merged[f'{split}_evaluator.ann_file'] = root + 'annotations/instances_val.json'
     cfg = engine_config.load_config(str(ROOT / f'{entry["config"]}.py'), merged, str(work_dir))
     cfg.custom_hooks = [*cfg.custom_hooks, dict(EMA)]
-    cfg.pop('randomness', None)
     cfg.randomness = dict(seed=7)
     return cfg
 
@@ -109,6 +125,7 @@ def train(cfg, resume=None):
 
 
 CASES = [
+    ('classifier', 6, 12, 2, 0),
     ('detector', 3, 8, 0, 2),
     ('detector', 4, 8, 2, 0),
     ('segmenter', 3, 6, 0, 2),
@@ -186,3 +203,118 @@ def test_killed_and_terminated_runs_end_as_one_that_was_not(folder, tmp_path):
 
     train(cfg, 'auto')
     assert differences(whole, states_of(work / 'iter_12.pth')) == []
+
+
+class Terminate(Hook):
+    """Sends a SIGTERM to this process in the first validation."""
+
+    def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None):  # noqa: ARG002
+        if runner.iter == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.slow
+def test_a_signal_in_a_validation_leaves_the_weights_before_it(folder, tmp_path, capfd):
+    train(configured('segmenter', folder, tmp_path / 'whole'))
+    cfg = configured('segmenter', folder, tmp_path / 'stopped', interval=100)
+    runner = build_runner(cfg)
+    runner.register_hook(Terminate())
+    handler = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as error:
+        runner.train()
+    assert error.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) is handler
+    assert 'iter_3.pth' in capfd.readouterr().out
+    cfg = configured('segmenter', folder, tmp_path / 'stopped', interval=3)
+    train(cfg, 'auto')
+    whole, resumed = (states_of(tmp_path / f'{name}/iter_6.pth') for name in ('whole', 'stopped'))
+    assert differences(whole, resumed) == []
+
+
+def test_a_second_signal_ends_the_process_at_once():
+    code = """
+import os, signal, time
+from rapidnet_mm.engine.signals import StopRequest
+with StopRequest(print).installed():
+    for number in (signal.SIGTERM, signal.SIGINT):
+        os.kill(os.getpid(), number)
+    time.sleep(60)
+"""
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, timeout=50)
+    assert done.returncode == 130
+    assert not done.stderr
+
+
+@pytest.mark.slow
+def test_without_a_seed_the_one_of_the_checkpoint_counts(folder, tmp_path):
+    """Checkpoints at the end of an epoch, steps of three batches, a validation that is repeated."""
+    paths = [tmp_path / 'whole', tmp_path / 'resumed']
+    options = {
+        'default_hooks.checkpoint.by_epoch': True,
+        'default_hooks.checkpoint.save_best': None,
+        'optim_wrapper.accumulative_counts': 3,
+    }
+    for path, resumed in zip(paths, (None, paths[0] / 'epoch_1.pth'), strict=True):
+        cfg = configured('classifier', folder, path, 1, 1, options)
+        cfg.randomness = dict(seed=None)
+        train(cfg, resumed)
+    one, other = (states_of(path / 'epoch_3.pth') for path in paths)
+    assert differences(one, other) == []
+
+
+def test_draws_have_numbers_and_images_depend_on_them_alone():
+    loader = loader_of(workers=0)
+    first, second = (list(batches_from(loader, epoch, 0)) for epoch in (0, 1))
+    assert first != second
+    assert [*batches_from(loader, 0, 2)] == first[2:]
+    assert [*batches_from(loader, 1, 0)] == second
+    torch.manual_seed(3)
+    before = random_states()
+    assert [*batches_from(loader, 0, 0)] == first
+    assert differences(before, random_states()) == []
+    workers = loader_of(workers=2)
+    assert [*batches_from(workers, 0, 1)] == first[1:]
+    assert [*batches_from(workers, 1, 0)] == second
+
+
+class Noise(torch.utils.data.Dataset):
+    """Every image is three random numbers, of Python, NumPy and torch."""
+
+    def __len__(self):
+        return 7
+
+    def __getitem__(self, index):
+        assert type(index) is int
+        return index, random.random(), np.random.rand(), torch.rand(()).item()
+
+
+def loader_of(workers):
+    config = exact_config(
+        dict(
+            dataset=dict(type=Noise),
+            sampler=dict(type='DefaultSampler'),
+            batch_size=2,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+        ),
+        seed=5,
+    )
+    loader = CheckedRunner.build_dataloader(config, seed=5)
+    prepare(loader, 5)
+    return loader
+
+
+def test_states_come_back_as_they_were_and_damaged_ones_are_refused(tmp_path):
+    np.random.standard_normal()  # has one number in reserve
+    random.gauss(0, 1)
+    torch.save(random_states(), tmp_path / 'states.pth')
+    states = torch.load(tmp_path / 'states.pth', weights_only=True)
+    drawn = [random.gauss(0, 1), np.random.standard_normal(), torch.rand(3).tolist()]
+    restore(states)
+    assert drawn == [random.gauss(0, 1), np.random.standard_normal(), torch.rand(3).tolist()]
+    for key in ('python', 'numpy', 'torch', 'python_rest'):
+        for value in (None, torch.zeros(3), 'text'):
+            with pytest.raises(UserError, match='--resume: the random states'):
+                restore({**states, key: value})
+    restore(states)
+    assert drawn[0] == random.gauss(0, 1)

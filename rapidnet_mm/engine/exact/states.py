@@ -12,6 +12,9 @@ import torch
 
 from ...errors import UserError, one_line
 
+# What the generators raise for states that are none.
+DAMAGED = (AttributeError, LookupError, OverflowError, RuntimeError, TypeError, ValueError)
+
 
 def random_states() -> dict[str, Any]:
     """Return the states of the generators of Python, NumPy and torch: tensors and numbers only.
@@ -44,7 +47,7 @@ def restore(states: Mapping[str, Any]) -> None:
         torch.set_rng_state(states['torch'].cpu())
         if states['cuda'] is not None and torch.cuda.is_available():
             torch.cuda.set_rng_state(states['cuda'].cpu())
-    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+    except DAMAGED as error:
         raise UserError(
             f'--resume: the random states in the checkpoint are damaged ({one_line(error)})'
         ) from error

@@ -97,7 +97,7 @@ def _states_of(loaded: Mapping[str, Any]) -> Mapping[str, Any] | None:
     states = loaded.get('random')
     if not loaded:
         return None
-    if not isinstance(states, list):
+    if not isinstance(states, list) or not all(isinstance(s, Mapping) for s in states):
         raise UserError('--resume: the random states in the checkpoint are damaged')
     if len(states) != get_world_size():
         print_log(
