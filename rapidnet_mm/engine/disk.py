@@ -61,7 +61,7 @@ def check_is_free(folder: Path, resumed: Path | None) -> None:
     Raises:
         UserError: the folder has some.
     """
-    if resumed is not None and resumed.absolute().parent == folder.absolute():
+    if resumed is not None and resumed.resolve().parent == folder.resolve():
         return
     files = [*checkpoint_files(folder), *folder.glob('best_*.pth')]
     if files:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from functools import partial
 from pathlib import Path
@@ -48,17 +49,10 @@ def build_runner(cfg: Config, *, launcher: str = 'none', mode: str = 'train') ->
     if missing:
         raise UserError(f'the config has no {" and no ".join(missing)}, which {mode}ing needs')
     writable_folder(cfg.work_dir, '--work-dir')
-    guard = lock(Path(cfg.work_dir)) if mode == 'train' and is_first_process(launcher) else None
+    guard = _choose_start(cfg, launcher) if mode == 'train' else None
     if is_first_process(launcher):
         check_data(cfg, ('train', 'val') if mode == 'train' else ('test',))
     cfg.launcher = launcher
-    if mode == 'train' and cfg.get('resume'):
-        if not cfg.get('load_from'):
-            resume_from(cfg, 'auto')
-        if cfg.get('resume'):
-            _take_seed(cfg)
-    if mode == 'train' and is_first_process(launcher):
-        check_is_free(checkpoint_folder(cfg), Path(cfg.load_from) if cfg.get('resume') else None)
     _fit_to_device(cfg)
     for split in ('train', 'val', 'test'):
         loader = cfg.get(f'{split}_dataloader')
@@ -104,6 +98,23 @@ def resume_from(cfg: Config, checkpoint: str) -> None:
         state = 'is a folder, not a file' if path.is_dir() else 'does not exist'
         raise UserError(f'--resume: checkpoint {path} {state}')
     cfg.resume, cfg.load_from = True, str(path)
+
+
+def _choose_start(cfg: Config, launcher: str) -> Any:
+    """Find out where a training begins; return the lock of its work directory.
+
+    Raises:
+        UserError: another training runs there or has left checkpoints there.
+    """
+    guard = lock(Path(cfg.work_dir)) if is_first_process(launcher) else None
+    if cfg.get('resume') and not cfg.get('load_from'):
+        resume_from(cfg, 'auto')
+    resumed = Path(cfg.load_from) if cfg.get('resume') else None
+    if is_first_process(launcher):
+        check_is_free(checkpoint_folder(cfg), resumed)
+    if resumed is not None:
+        _take_seed(cfg)
+    return guard
 
 
 def _take_seed(cfg: Config) -> None:
@@ -171,6 +182,7 @@ class CheckedRunner(Runner):
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """Return the logger; what it shows depends on :mod:`.console`."""
         logger = super().build_logger(*args, **kwargs)
+        logging.raiseExceptions = False  # on a full disk a log file must not print tracebacks
         dress(logger)
         return logger
 

@@ -1,6 +1,5 @@
 """What a training meets on its way: broken checkpoints, NaN, a full disk, a second training."""
 
-import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -11,54 +10,51 @@ from mmengine.config import Config
 
 from rapidnet_mm import UserError
 from rapidnet_mm.engine import disk
+from rapidnet_mm.engine import runner as runner_module
 from rapidnet_mm.engine.hooks import AtomicBackend, curves
 from rapidnet_mm.engine.hooks.checkpoint import checkpoint_folder, latest_checkpoint
 from rapidnet_mm.engine.hooks.finite import FiniteLossHook, has_finite_weights, image_names
 from rapidnet_mm.engine.runner import build_runner, resume_from
+from rapidnet_mm.files import writable_folder
 from tests.engine.test_resume import configured, folder, train  # noqa: F401  (folder: a fixture)
+from tests.faults.machine import FAULTS, make_work_dir, save
 
 
 def saved(path, iteration):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({'meta': {'iter': iteration}, 'state_dict': {'a': torch.ones(300)}}, path)
+    save(path, iteration)
     return path
 
 
-def cut(path):
-    path.write_bytes(path.read_bytes()[:-60])
+@pytest.mark.parametrize('fault', FAULTS, ids=lambda fault: fault.name)
+def test_a_training_begins_where_it_should_or_says_why_not(fault, tmp_path, capsys):
+    work = tmp_path / 'work'
+    make_work_dir(work)
+    fault.plant(work)
+    cfg = Config(dict(work_dir=str(work)))
+    refusal = ''
+    try:
+        writable_folder(work, '--work-dir')
+        if fault.resume is not None:
+            resume_from(cfg, 'auto' if fault.resume == 'auto' else str(work / fault.resume))
+        runner_module._choose_start(cfg, 'none').release()
+    except UserError as error:
+        refusal = str(error)
+    assert bool(refusal) == (fault.start is None)
+    assert '\n' not in refusal
+    if fault.start is not None:
+        assert cfg.get('load_from') == (str(work / fault.start) if fault.start else None)
+        assert bool(cfg.get('resume')) == bool(fault.start)
+        assert cfg.get('randomness', {}).get('seed') == (4 if fault.start else None)
+    text = refusal or ''.join(capsys.readouterr())
+    for fact in fault.facts:
+        assert fact in text
 
 
-def emptied(path):
-    path.write_bytes(b'')
-
-
-def replaced(path):
-    path.write_text('not a checkpoint')
-
-
-def test_the_checkpoint_says_how_far_it_is_not_its_time_or_number(tmp_path):
-    for number, (name, iteration) in enumerate([('epoch_2', 20), ('iter_15', 15), ('epoch_3', 9)]):
-        os.utime(saved(tmp_path / f'{name}.pth', iteration), (number, number))
-    assert latest_checkpoint(tmp_path).name == 'epoch_2.pth'
-
-
-@pytest.mark.parametrize('plant', [cut, emptied, replaced])
-def test_a_broken_checkpoint_is_named_and_the_one_before_taken(plant, tmp_path, capsys):
-    saved(tmp_path / 'iter_5.pth', 5)
-    plant(saved(tmp_path / 'iter_10.pth', 10))
-    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_10.pth'))
-    cfg = Config(dict(work_dir=str(tmp_path)))
-    resume_from(cfg, 'auto')
-    assert cfg.load_from == str(tmp_path / 'iter_5.pth')
-    output = ''.join(capsys.readouterr())
-    assert 'iter_10.pth' in output
-    assert 'iter_5.pth' in output
-
-
-def test_no_whole_checkpoint_is_an_error_and_not_a_new_start(tmp_path):
-    cut(saved(tmp_path / 'iter_5.pth', 5))
-    with pytest.raises(UserError, match=r'no checkpoint in .* is whole'):
-        resume_from(Config(dict(work_dir=str(tmp_path))), 'auto')
+def test_resume_in_a_config_makes_the_same_choice(tmp_path):
+    make_work_dir(tmp_path / 'work')
+    cfg = Config(dict(work_dir=str(tmp_path / 'work'), resume=True, load_from=None))
+    runner_module._choose_start(cfg, 'none').release()
+    assert cfg.load_from == str(tmp_path / 'work/iter_10.pth')
 
 
 def test_checkpoints_are_looked_for_where_the_config_puts_them(tmp_path):

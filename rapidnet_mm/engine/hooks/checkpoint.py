@@ -19,7 +19,7 @@ from mmengine.registry import HOOKS
 from ...errors import UserError, one_line
 from ...files import write_atomically
 from ...weights.read import read_checkpoint
-from .finite import has_finite_weights
+from .finite import all_have_finite_weights
 
 
 class AtomicBackend(LocalBackend):
@@ -89,7 +89,7 @@ class AtomicCheckpointHook(CheckpointHook):
     @staticmethod
     def _is_worth_it(runner: Any) -> bool:
         """Return whether the weights are finite: others must not replace earlier checkpoints."""
-        finite = has_finite_weights(runner.model)
+        finite = all_have_finite_weights(runner.model)
         if not finite:
             runner.logger.warning('the weights are not finite: no checkpoint is saved')
         return finite

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from torch import nn
@@ -85,6 +86,13 @@ def has_finite_weights(model: nn.Module) -> bool:
         for part in (model.parameters(), statistics)
         for tensor in part
     )
+
+
+def all_have_finite_weights(model: nn.Module) -> bool:
+    """Return whether the weights are finite in all processes: the same answer in each."""
+    finite = torch.tensor(int(has_finite_weights(model)))
+    all_reduce(finite, 'min')
+    return bool(finite)
 
 
 def image_names(batch: Any) -> list[str]:

@@ -10,7 +10,7 @@ from mmengine.dist import all_reduce, get_world_size, is_main_process
 from mmengine.hooks import CheckpointHook, EMAHook, Hook
 
 from ..signals import Stopped, StopRequest
-from .finite import has_finite_weights
+from .finite import all_have_finite_weights
 
 
 class StopHook(Hook):
@@ -57,7 +57,7 @@ class StopHook(Hook):
         return int(signum)
 
     def _save(self, runner: Any, iteration: int) -> None:
-        if not has_finite_weights(runner.model):
+        if not all_have_finite_weights(runner.model):
             print('stopped; the weights are not finite, so they were not saved')
             return
         hook = next((h for h in runner.hooks if isinstance(h, CheckpointHook)), None)
