@@ -247,19 +247,27 @@ with StopRequest(print).installed():
 
 @pytest.mark.slow
 def test_without_a_seed_the_one_of_the_checkpoint_counts(folder, tmp_path):
-    """Checkpoints at the end of an epoch, steps of three batches, a validation that is repeated."""
+    """Checkpoints after epochs, steps of three batches, a validation that was not over."""
     paths = [tmp_path / 'whole', tmp_path / 'resumed']
     options = {
         'default_hooks.checkpoint.by_epoch': True,
-        'default_hooks.checkpoint.save_best': None,
         'optim_wrapper.accumulative_counts': 3,
     }
-    for path, resumed in zip(paths, (None, paths[0] / 'epoch_1.pth'), strict=True):
+    for path in paths:
         cfg = configured('classifier', folder, path, 1, 1, options)
         cfg.randomness = dict(seed=None)
-        train(cfg, resumed)
-    one, other = (states_of(path / 'epoch_3.pth') for path in paths)
-    assert differences(one, other) == []
+        if path is not paths[0]:
+            content = torch.load(paths[0] / 'epoch_1.pth', weights_only=False)
+            content['resume_state']['place']['validated'] = False
+            for name in ('best_score', 'best_ckpt'):
+                content['message_hub']['runtime_info'].pop(name)
+            path.mkdir()
+            torch.save(content, path / 'epoch_1.pth')
+        train(cfg, 'auto')
+    for epoch in (1, 3):  # the first is saved again, because it is the best so far
+        one, other = (states_of(path / f'epoch_{epoch}.pth') for path in paths)
+        assert one['resume_state']['place']['validated'] or epoch == 3
+        assert differences(one, other) == []
 
 
 def test_draws_have_numbers_and_images_depend_on_them_alone():
@@ -275,6 +283,12 @@ def test_draws_have_numbers_and_images_depend_on_them_alone():
     workers = loader_of(workers=2)
     assert [*batches_from(workers, 0, 1)] == first[1:]
     assert [*batches_from(workers, 1, 0)] == second
+
+
+def test_a_loader_without_batches_of_indices_skips_too():
+    loader = torch.utils.data.DataLoader(range(5), batch_size=None)
+    prepare(loader, 5)
+    assert [*batches_from(loader, 0, 3)] == [3, 4]
 
 
 class Noise(torch.utils.data.Dataset):

@@ -6,6 +6,7 @@ the workers. There the data set seeds the generators with it, for the time of on
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -145,14 +146,19 @@ def exact_config(loader: Mapping[str, Any], seed: int) -> dict[str, Any]:
 def prepare(loader: DataLoader, seed: int) -> None:
     """Let a data loader skip batches without loading them, and not use torch's own generator."""
     loader.generator = torch.Generator().manual_seed(seed % (1 << 63))
-    # torch forbids another batch sampler, because workers may run; here none does yet.
-    object.__setattr__(loader, 'batch_sampler', SkippingBatchSampler(loader.batch_sampler))
+    if loader.batch_sampler is not None:
+        # torch forbids another batch sampler, because workers may run; here none does yet.
+        object.__setattr__(loader, 'batch_sampler', SkippingBatchSampler(loader.batch_sampler))
 
 
 def batches_from(loader: DataLoader, epoch: int, skip: int) -> Iterator[Any]:
     """Yield the batches of one pass over the data, without the first ``skip``."""
-    sampler = loader.batch_sampler.batches.sampler
+    batches = loader.batch_sampler
+    sampler = getattr(batches, 'sampler', None) or loader.sampler
     if hasattr(sampler, 'set_epoch'):
         sampler.set_epoch(epoch)
-    loader.batch_sampler.skip = skip
-    yield from loader
+    if batches is None:
+        yield from itertools.islice(loader, skip, None)
+    else:
+        batches.skip = skip
+        yield from loader

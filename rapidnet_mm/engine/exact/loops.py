@@ -76,6 +76,7 @@ class ExactEpochLoop(_ExactLoop, EpochBasedTrainLoop):
         """Train until the last epoch."""
         self.runner.call_hook('before_train')
         if self._epoch and not self.place.batches:
+            self.restore_states()  # first: a best checkpoint is saved with them
             self._validate()
         while self._epoch < self._max_epochs and not self.stop_training:
             self.run_epoch()
@@ -85,8 +86,6 @@ class ExactEpochLoop(_ExactLoop, EpochBasedTrainLoop):
 
     def run_epoch(self) -> None:
         """Train on what is left of the epoch."""
-        if not self.place.batches:
-            self.restore_states()
         self.runner.call_hook('before_train_epoch')
         self.runner.model.train()
         first = self.place.batches
@@ -95,7 +94,7 @@ class ExactEpochLoop(_ExactLoop, EpochBasedTrainLoop):
         ):
             self.restore_states()
             self.run_iter(number, batch)
-        self.restore_states()  # if the epoch had no batch left
+        self.restore_states()  # if the epoch has no batch left
         self.place = Place(self._epoch + 1)
         self.runner.call_hook('after_train_epoch')
         self._epoch += 1
@@ -115,9 +114,9 @@ class ExactIterLoop(_ExactLoop, IterBasedTrainLoop):
         """Train until the last iteration."""
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')
+        self.restore_states()
         if self._iter:
             self._validate()
-        self.restore_states()
         while not self._over():
             for batch in batches_from(self.dataloader, self.place.passes, self.place.batches):
                 self.runner.model.train()
