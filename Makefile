@@ -54,7 +54,8 @@ $(VENV)/.ready: $(VENV)/.torch requirements.txt setup.py
 
 demo: setup
 	$(BIN)/rapidnet make-shapes
-	$(BIN)/rapidnet train $(CONFIG) --work-dir $(DEMO)
+	@# A second demo goes on where the first was stopped.
+	$(BIN)/rapidnet train $(CONFIG) --work-dir $(DEMO) --resume
 	$(BIN)/rapidnet test $(CONFIG) $$(ls -t $(DEMO)/epoch_*.pth | head -1) --work-dir $(DEMO)/test --show-dir $(DEMO)/pictures --score-thr 0.5
 	@echo 'results: $(DEMO)/test/metrics.json, curves: $(DEMO)/curves.png, pictures: $(DEMO)/pictures'
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger, print_log
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
+from torch.utils.data import DataLoader
 
 from ..data.checks.check_config import check_data, warn_of_other_classes
 from ..errors import UserError
@@ -22,8 +25,14 @@ from .config import config_fault, named_config_errors
 from .console import dress
 from .cpu import tune_for_cpu
 from .device import default_device
+from .disk import check_is_free, lock, named_write_errors
+from .exact.loops import exact_loop
 from .hooks.bad_images import guard_images
-from .hooks.checkpoint import latest_checkpoint
+from .hooks.checkpoint import checkpoint_files, checkpoint_folder, latest_checkpoint
+from .hooks.finite import FiniteLossHook
+from .hooks.resume import ResumeHook
+from .hooks.stop import StopHook
+from .signals import StopRequest, init_worker
 
 
 def build_runner(cfg: Config, *, launcher: str = 'none', mode: str = 'train') -> CheckedRunner:
@@ -41,6 +50,7 @@ def build_runner(cfg: Config, *, launcher: str = 'none', mode: str = 'train') ->
     if missing:
         raise UserError(f'the config has no {" and no ".join(missing)}, which {mode}ing needs')
     writable_folder(cfg.work_dir, '--work-dir')
+    guard = _choose_start(cfg, launcher) if mode == 'train' else None
     if is_first_process(launcher):
         check_data(cfg, ('train', 'val') if mode == 'train' else ('test',))
     cfg.launcher = launcher
@@ -59,6 +69,7 @@ def build_runner(cfg: Config, *, launcher: str = 'none', mode: str = 'train') ->
             cfg.pop(key, None)
     with named_config_errors():
         runner = CheckedRunner.from_cfg(cfg)
+    runner.work_dir_lock = guard
     _check_channels(unwrapped(runner.model))
     tune_for_cpu(runner.model)
     return runner
@@ -74,16 +85,48 @@ def resume_from(cfg: Config, checkpoint: str) -> None:
     """Go on with a run: from ``checkpoint``, or with 'auto' from the newest whole one.
 
     Raises:
-        UserError: the checkpoint does not exist.
+        UserError: the checkpoint does not exist, or none is whole.
     """
-    path = latest_checkpoint(cfg.work_dir) if checkpoint == 'auto' else Path(checkpoint)
+    folder = checkpoint_folder(cfg)
+    path = latest_checkpoint(folder) if checkpoint == 'auto' else Path(checkpoint)
     if path is None:
-        print_log(f'no checkpoint in {cfg.work_dir} yet: starting from the beginning')
+        if checkpoint_files(folder):
+            raise UserError(
+                f'--resume: no checkpoint in {folder} is whole; move them away, or choose another '
+                '--work-dir, to start from the beginning'
+            )
+        print_log(f'no checkpoint in {folder} yet: starting from the beginning')
+        cfg.resume = False
         return
     if not path.is_file():
         state = 'is a folder, not a file' if path.is_dir() else 'does not exist'
         raise UserError(f'--resume: checkpoint {path} {state}')
     cfg.resume, cfg.load_from = True, str(path)
+
+
+def _choose_start(cfg: Config, launcher: str) -> Any:
+    """Find out where a training begins; return the lock of its work directory.
+
+    Raises:
+        UserError: another training runs there or has left checkpoints there.
+    """
+    guard = lock(Path(cfg.work_dir)) if is_first_process(launcher) else None
+    if cfg.get('resume') and not cfg.get('load_from'):
+        resume_from(cfg, 'auto')
+    resumed = Path(cfg.load_from) if cfg.get('resume') else None
+    if is_first_process(launcher):
+        check_is_free(checkpoint_folder(cfg), resumed)
+    if resumed is not None:
+        _take_seed(cfg)
+    return guard
+
+
+def _take_seed(cfg: Config) -> None:
+    """Use the seed of the checkpoint. MMEngine does it later, when the data are in order."""
+    meta = read_checkpoint(cfg.load_from).get('meta')
+    seed = meta.get('seed') if isinstance(meta, dict) else None
+    if type(seed) is int:
+        cfg.randomness = dict(cfg.get('randomness') or {}, seed=seed)
 
 
 # Where MMEngine's EMAHook keeps the weights that are not averaged, to go on training with them.
@@ -93,9 +136,57 @@ EMA_HOOK_KEY = 'ema_state_dict'
 class CheckedRunner(Runner):
     """MMEngine's runner. It reads checkpoints safely, and they have to fit the model."""
 
+    work_dir_lock: Any = None  # held until the training is over
+
+    def register_hooks(self, *args: Any, **kwargs: Any) -> None:
+        """Register the hooks of the config, and what lets a training go on exactly."""
+        super().register_hooks(*args, **kwargs)
+        self._resume_hook = ResumeHook()
+        self._stop_request = StopRequest(_announce_stop)
+        self.register_hook(self._resume_hook)
+        self.register_hook(StopHook(self._stop_request))
+        if not any(isinstance(hook, FiniteLossHook) for hook in self.hooks):
+            self.register_hook(FiniteLossHook())
+
+    def call_hook(self, fn_name: str, **kwargs: Any) -> None:
+        """Call a method of all hooks, and name what cannot be written."""
+        for hook in self.hooks:
+            function = getattr(hook, fn_name, None)
+            if function is None:
+                continue
+            if 'test' in fn_name:
+                function(self, **kwargs)
+                continue
+            with named_write_errors(hook, self.logger):
+                function(self, **kwargs)
+
+    def train(self) -> torch.nn.Module:
+        """Train, and stop in good order on Ctrl-C and SIGTERM; see :class:`Runner`."""
+        try:
+            with self._stop_request.installed():
+                return super().train()
+        finally:
+            if self.work_dir_lock is not None:
+                self.work_dir_lock.release()
+
+    @staticmethod
+    def build_dataloader(dataloader: Any, *args: Any, **kwargs: Any) -> DataLoader:
+        """Return a data loader whose workers end with this process; see :class:`Runner`."""
+        loader = Runner.build_dataloader(dataloader, *args, **kwargs)
+        inner = loader.worker_init_fn
+        if not isinstance(dataloader, DataLoader):
+            loader.worker_init_fn = partial(init_worker, inner=inner, parent=os.getpid())
+        return loader
+
+    def save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        """Save a checkpoint; see :class:`Runner`. All processes call this."""
+        self._resume_hook.collect(self)
+        super().save_checkpoint(*args, **kwargs)
+
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """Return the logger; what it shows depends on :mod:`.console`."""
         logger = super().build_logger(*args, **kwargs)
+        logging.raiseExceptions = False  # on a full disk a log file must not print tracebacks
         dress(logger)
         return logger
 
@@ -133,7 +224,7 @@ class CheckedRunner(Runner):
             UserError: the loop cannot be built, or there is no batch to train on.
         """
         with named_config_errors():
-            loop = super().build_train_loop(loop)
+            loop = super().build_train_loop(exact_loop(loop))
         loader = loop.dataloader
         if isinstance(loop, EpochBasedTrainLoop) and not len(loader):
             batches = loader.batch_sampler
@@ -211,6 +302,13 @@ class CheckedRunner(Runner):
         fill_model(model, weights, filename, require='backbone.' if fine_tuning else '')
         self._has_loaded = True
         return content
+
+
+def _announce_stop(name: str) -> None:
+    if os.environ.get('RANK', '0') == '0':
+        # A handler must not print: it may have interrupted a print.
+        text = f'{name}: stopping after this iteration; a second signal stops at once\n'
+        os.write(2, text.encode())
 
 
 def unwrapped(model: torch.nn.Module) -> torch.nn.Module:

@@ -3,6 +3,7 @@
 from .bad_images import BadImagesHook
 from .checkpoint import AtomicBackend, AtomicCheckpointHook
 from .curves import CurvesHook
+from .finite import FiniteLossHook
 from .memory import TrimMemoryHook
 from .pictures import ClassPicturesHook, LabelPicturesHook
 
@@ -12,6 +13,7 @@ __all__ = [
     'BadImagesHook',
     'ClassPicturesHook',
     'CurvesHook',
+    'FiniteLossHook',
     'LabelPicturesHook',
     'TrimMemoryHook',
 ]

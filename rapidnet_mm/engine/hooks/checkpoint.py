@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import zipfile
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend
 from mmengine.hooks import CheckpointHook
+from mmengine.logging import print_log
 from mmengine.registry import HOOKS
 
+from ...errors import UserError, one_line
 from ...files import write_atomically
+from ...weights.read import read_checkpoint
+from .finite import all_have_finite_weights
 
 
 class AtomicBackend(LocalBackend):
@@ -43,8 +50,9 @@ class _RemovesLater:
     def flush(self) -> None:
         for path, inode in self._outdated:
             # A resumed run may have written a new file of the same name in the meantime.
-            if os.stat(path).st_ino == inode:
-                self._backend.remove(path)
+            with suppress(FileNotFoundError):  # somebody else was quicker
+                if os.stat(path).st_ino == inode:
+                    self._backend.remove(path)
 
 
 @HOOKS.register_module()
@@ -62,16 +70,29 @@ class AtomicCheckpointHook(CheckpointHook):
     def before_train(self, runner: Any) -> None:
         """Remove the half-written files of a killed run."""
         super().before_train(runner)
+        if getattr(runner, '_resume', False):
+            # Without it the checkpoint would not be saved again after a best validation.
+            self.last_ckpt = runner.message_hub.runtime_info.get('last_ckpt')
         if is_main_process():
             for pattern in ('epoch_*', 'iter_*', 'best_*'):
                 for partial in Path(self.out_dir).glob(f'.{pattern}.partial'):
                     partial.unlink(missing_ok=True)
 
     def _save_checkpoint(self, runner: Any) -> None:
-        self._with_late_removal(super()._save_checkpoint, runner)
+        if self._is_worth_it(runner):
+            self._with_late_removal(super()._save_checkpoint, runner)
 
     def _save_best_checkpoint(self, runner: Any, metrics: dict) -> None:
-        self._with_late_removal(super()._save_best_checkpoint, runner, metrics)
+        if self._is_worth_it(runner):
+            self._with_late_removal(super()._save_best_checkpoint, runner, metrics)
+
+    @staticmethod
+    def _is_worth_it(runner: Any) -> bool:
+        """Return whether the weights are finite: others must not replace earlier checkpoints."""
+        finite = all_have_finite_weights(runner.model)
+        if not finite:
+            runner.logger.warning('the weights are not finite: no checkpoint is saved')
+        return finite
 
     def _with_late_removal(self, save: Any, *args: Any) -> None:
         backend, self.file_backend = self.file_backend, _RemovesLater(self.file_backend)
@@ -82,20 +103,82 @@ class AtomicCheckpointHook(CheckpointHook):
             self.file_backend = backend
 
 
+def checkpoint_folder(cfg: Config) -> Path:
+    """Return where the training of a config puts its checkpoints."""
+    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    folder, work_dir = hook.get('out_dir'), str(cfg.work_dir)
+    if not folder or str(folder) == work_dir:
+        return Path(work_dir)
+    # MMEngine gives each work directory a folder of its own there.
+    return Path(folder) / Path(work_dir.rstrip(os.sep)).name
+
+
+def checkpoint_files(folder: str | Path) -> list[Path]:
+    """Return the checkpoints in a folder that a training can go on from, by their names.
+
+    The best checkpoints have no optimizer state, so they do not count.
+    """
+    return [*Path(folder).glob('epoch_*.pth'), *Path(folder).glob('iter_*.pth')]
+
+
+def latest_checkpoint(folder: str | Path) -> Path | None:
+    """Return the whole checkpoint that is furthest in the training, None if there is none.
+
+    How far it is, the file says itself: times are lost when a folder is copied. Files that are not
+    whole are named, in a line each, if they may be newer.
+    """
+    files = [_Candidate(path, _number(path)) for path in checkpoint_files(folder)]
+    # Reading takes time. Of many files, those with the highest numbers will do.
+    files.sort(key=lambda candidate: candidate.number, reverse=True)
+    kinds = [[f for f in files if f.path.name.startswith(kind)] for kind in ('epoch_', 'iter_')]
+    whole: list[_Candidate] = []
+    for kind in kinds:
+        fine = 0
+        for candidate in kind:
+            candidate.read()
+            if candidate.fault is None:
+                whole.append(candidate)
+                fine += 1
+            if fine == MOST_READ:
+                break
+    best = max(whole, key=lambda candidate: (candidate.iteration, candidate.number), default=None)
+    for candidate in files:
+        newer = best is None or candidate.number > best.number
+        if candidate.fault is not None and newer:
+            print_log(
+                f'{candidate.fault}; '
+                + (f'going on from {best.path}' if best else 'there is no other to go on from'),
+                logger='current',
+                level=logging.WARNING,
+            )
+    return best and best.path
+
+
+# Of one kind.
+MOST_READ = 4
+
+
 def _number(file: Path) -> int:
     digits = file.stem.rpartition('_')[2]
     return int(digits) if digits.isdigit() else 0
 
 
-def latest_checkpoint(work_dir: str | Path) -> Path | None:
-    """Return the newest whole checkpoint of a training, None if there is none.
+@dataclass
+class _Candidate:
+    """A checkpoint that one may go on from: what its name says, and what its content says."""
 
-    The best checkpoints have no optimizer state, so they do not count. Nor do files that another
-    tool left half-written.
-    """
-    folder = Path(work_dir)
-    files = [*folder.glob('epoch_*.pth'), *folder.glob('iter_*.pth')]
-    # After copying a folder all times may be equal; then the number decides.
-    files.sort(key=lambda file: (file.stat().st_mtime, _number(file)), reverse=True)
-    # torch.save writes a zip archive. Its directory comes last, so who can read it has it whole.
-    return next((file for file in files if zipfile.is_zipfile(file)), None)
+    path: Path
+    number: int
+    iteration: int = -1
+    fault: str | None = None
+
+    def read(self) -> None:
+        """Find out whether the file is whole, and how far the training was."""
+        try:
+            meta = read_checkpoint(self.path).get('meta')
+        except UserError as error:
+            self.fault = one_line(error)
+            return
+        iteration = meta.get('iter') if isinstance(meta, dict) else None
+        if type(iteration) is int:
+            self.iteration = iteration

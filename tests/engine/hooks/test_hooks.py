@@ -104,6 +104,7 @@ def runner(work_dir, saves):
         logger=SimpleNamespace(info=lambda _: None),
         message_hub=hub,
         save_checkpoint=save_checkpoint,
+        model=torch.nn.Linear(1, 1),
         epoch=0,
         iter=0,
     )
