@@ -18,11 +18,12 @@ from ..files import writable_folder
 from ..weights.content import WRAPPERS, dataset_meta
 from ..weights.load import fill_model, weights_for
 from ..weights.read import read_checkpoint
-from .config import config_fault, named_config_errors
+from .config import BUILD_ERRORS, config_fault, named_config_errors
 from .console import dress
 from .cpu import tune_for_cpu
 from .device import default_device
 from .hooks.checkpoint import latest_checkpoint
+from .training_state import check_resumed, checked_state
 
 
 def build_runner(cfg: Config, *, launcher: str = 'none', mode: str = 'train') -> CheckedRunner:
@@ -160,9 +161,10 @@ class CheckedRunner(Runner):
             super().resume(filename, *args, **kwargs)
         except UserError:
             raise
-        except (KeyError, ValueError) as error:
+        except (*BUILD_ERRORS, RuntimeError) as error:
             reason = config_fault(error)
             raise UserError(f'--resume: {filename} is of another training ({reason})') from error
+        check_resumed(self, filename)
 
     def load_checkpoint(
         self,
@@ -181,11 +183,8 @@ class CheckedRunner(Runner):
                 state of the training.
         """
         content = read_checkpoint(filename, map_location)
-        if self._resume and not {'optimizer', 'meta', 'message_hub'} <= set(content):
-            raise UserError(
-                f'--resume: {filename} holds weights but no state of a training; '
-                'to start from its weights use --cfg-options load_from=FILE'
-            )
+        if self._resume:
+            content = checked_state(content, self, filename)
         if self._train_dataloader is None:
             trained = (dataset_meta(content) or {}).get('classes')
             warn_of_other_classes(trained, self.test_dataloader.dataset, filename)
