@@ -164,7 +164,8 @@ def _sparse_tensor(layout: Any, data: Any) -> Tensor:
 def _dtype(code: Any, align: Any = False, copy: Any = True) -> np.dtype:  # noqa: ARG001
     if code not in (*PLAIN_DTYPES, *COMPLEX_DTYPES):
         raise ForbiddenError(f'numpy.dtype {str(code)[:40]}')
-    return np.dtype(code)
+    # A new object each time, because the unpickler replaces it where it finds another byte order.
+    return np.dtype(np.dtype(code), copy=True)
 
 
 def _dtype_state(dtype: np.dtype, state: Any) -> np.dtype:
