@@ -8,6 +8,7 @@ what                           why
 root registries                backbones, metrics, hooks, optimizer wrappers are registered: a
                                config of any MM package can name them without a prefix
 checkpoint loaders             no checkpoint runs code when it is read (:mod:`.weights.read`)
+YAML reader                    no YAML file runs code when it is read (:mod:`.engine.data_configs`)
 ``init_cfg`` ``Pretrained``    logs which tensors it loaded and which it did not
                                (:mod:`.weights.initializer`)
 file backend ``atomic``        checkpoints are written whole or not at all
@@ -114,11 +115,14 @@ def forbid_unpickling() -> None:
 
 
 def _read_safely() -> None:
+    from mmengine.fileio import register_handler
     from mmengine.runner import CheckpointLoader
 
+    from .engine.data_configs import PlainYamlHandler
     from .weights.read import PREFIXES, load_from_checked
 
     CheckpointLoader.register_scheme(PREFIXES, loader=load_from_checked, force=True)
+    register_handler(['yaml', 'yml'])(PlainYamlHandler)
 
 
 def _write_atomically() -> None:

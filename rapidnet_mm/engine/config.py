@@ -16,6 +16,7 @@ from torch import nn
 
 from ..errors import UserError, one_line
 from ..files import writable_folder
+from .data_configs import check_data_config
 from .device import default_device
 from .options import merge_options
 
@@ -90,6 +91,7 @@ def load_config(
         raise UserError(
             f'config {path} cannot be read: {type(error).__name__}: {one_line(error)}'
         ) from error
+    check_data_config(cfg, path)
     if amp:
         use_amp(cfg)
     merge_options(cfg, options)

@@ -21,7 +21,7 @@ from ..files import writable_folder
 from ..weights.content import WRAPPERS, dataset_meta
 from ..weights.load import fill_model, weights_for
 from ..weights.read import read_checkpoint
-from .config import config_fault, named_config_errors
+from .config import BUILD_ERRORS, config_fault, named_config_errors
 from .console import dress
 from .cpu import tune_for_cpu
 from .device import default_device
@@ -33,6 +33,7 @@ from .hooks.finite import FiniteLossHook
 from .hooks.resume import ResumeHook
 from .hooks.stop import StopHook
 from .signals import StopRequest, init_worker
+from .training_state import check_resumed, checked_state
 
 
 def build_runner(cfg: Config, *, launcher: str = 'none', mode: str = 'train') -> CheckedRunner:
@@ -171,8 +172,13 @@ class CheckedRunner(Runner):
 
     @staticmethod
     def build_dataloader(dataloader: Any, *args: Any, **kwargs: Any) -> DataLoader:
-        """Return a data loader whose workers end with this process; see :class:`Runner`."""
+        """Return a data loader; see :class:`Runner`.
+
+        Its workers end with this process. It handles an image that cannot be decoded, see
+        :mod:`.hooks.bad_images`.
+        """
         loader = Runner.build_dataloader(dataloader, *args, **kwargs)
+        guard_images(loader.dataset)
         inner = loader.worker_init_fn
         if not isinstance(dataloader, DataLoader):
             loader.worker_init_fn = partial(init_worker, inner=inner, parent=os.getpid())
@@ -189,13 +195,6 @@ class CheckedRunner(Runner):
         logging.raiseExceptions = False  # on a full disk a log file must not print tracebacks
         dress(logger)
         return logger
-
-    @staticmethod
-    def build_dataloader(*args: Any, **kwargs: Any) -> Any:
-        """Return the data loader; an image that cannot be decoded is handled, see the hook."""
-        loader = Runner.build_dataloader(*args, **kwargs)
-        guard_images(loader.dataset)
-        return loader
 
     def build_val_loop(self, loop: Any) -> Any:
         """Return the validation loop; see :class:`Runner`."""
@@ -262,9 +261,10 @@ class CheckedRunner(Runner):
             super().resume(filename, *args, **kwargs)
         except UserError:
             raise
-        except (KeyError, ValueError) as error:
+        except (*BUILD_ERRORS, RuntimeError) as error:
             reason = config_fault(error)
             raise UserError(f'--resume: {filename} is of another training ({reason})') from error
+        check_resumed(self, filename)
 
     def load_checkpoint(
         self,
@@ -283,11 +283,8 @@ class CheckedRunner(Runner):
                 state of the training.
         """
         content = read_checkpoint(filename, map_location)
-        if self._resume and not {'optimizer', 'meta', 'message_hub'} <= set(content):
-            raise UserError(
-                f'--resume: {filename} holds weights but no state of a training; '
-                'to start from its weights use --cfg-options load_from=FILE'
-            )
+        if self._resume:
+            content = checked_state(content, self, filename)
         if self._train_dataloader is None:
             trained = (dataset_meta(content) or {}).get('classes')
             warn_of_other_classes(trained, self.test_dataloader.dataset, filename)

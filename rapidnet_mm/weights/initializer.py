@@ -12,7 +12,7 @@ from torch import nn
 
 from ..errors import UserError
 from .content import state_of
-from .load import coverage_of, strip_prefix, summary
+from .load import check_finite, coverage_of, strip_prefix, summary
 from .read import read_checkpoint
 from .translate import Weights, to_ours
 
@@ -62,6 +62,7 @@ class Pretrained(PretrainedInit):
         message = summary(module, self.checkpoint, coverage, weights)
         if not coverage.loaded or not (coverage.complete or self.allow_partial):
             raise UserError(f'init_cfg: {message}')
+        check_finite({key: weights.state[key] for key in coverage.loaded}, self.checkpoint)
         # MMEngine's own way of copying, because some modules rename keys of old versions in it.
         load_state_dict(module, weights.state, strict=False, logger='silent')
         print_log(message, logger='current')

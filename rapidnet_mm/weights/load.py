@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
@@ -56,6 +57,7 @@ def load_pretrained(
             raise UserError(f'{message}; {way_out}')
         if extra := _extra_layers(backbone, weights.state):
             raise UserError(f'{message}; {extra}; {way_out}')
+    check_finite({key: weights.state[key] for key in coverage.loaded}, checkpoint)
     load_matching(backbone, weights.state, coverage)
     print_log(message, logger='current')
     return coverage
@@ -120,7 +122,32 @@ def check_fit(model: nn.Module, weights: Weights, source: str, require: str = ''
             raise UserError(f'{message}; {extra}')
     if any(name.startswith(require) for name in coverage.missing + coverage.misshapen):
         raise UserError(f'{message}; the checkpoint belongs to another model than the config')
+    check_finite({key: weights.state[key] for key in coverage.loaded}, source)
     return coverage
+
+
+def check_finite(state: Mapping[str, Tensor], source: str) -> None:
+    """Check that all numbers of tensors are finite.
+
+    Raises:
+        UserError: some are NaN or infinite, as after a training whose loss has diverged.
+    """
+    wrong = [name for name, tensor in state.items() if not _is_finite(tensor)]
+    if wrong:
+        raise UserError(
+            f'checkpoint {source}: {len(wrong)} of {len(state)} tensors have NaN or infinite '
+            f'numbers (first {wrong[0]}); use a checkpoint from before the training diverged'
+        )
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    if tensor.is_meta or tensor.layout != torch.strided or tensor.is_quantized:
+        return True
+    if not (tensor.is_floating_point() or tensor.is_complex()):
+        return True
+    if tensor.is_floating_point() and tensor.element_size() == 1:  # float8 has no isfinite
+        tensor = tensor.float()
+    return bool(torch.isfinite(tensor).all())
 
 
 def strip_prefix(weights: Weights, prefix: str | None, module: nn.Module) -> Weights:

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
 import difflib
-import json
 import os
-import pathlib
 import re
 import sys
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import safetensors
 import torch
-from mmengine.logging import HistoryBuffer
 from mmengine.runner import checkpoint as mmengine_checkpoint
-from safetensors.torch import load_file
 
 from ..errors import UserError
+from .archive import DAMAGE, check_zip, read_pickle, read_zip
 from .download import downloaded, sha256_of
+from .meta import with_plain_meta
+from .safetensors_file import read_safetensors
+from .values import ContentError, ForbiddenError
 
 # With it torch refuses to unpickle objects; installation.forbid_unpickling sets it.
 FORCE_SAFE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
-# The entry of our safetensors files that holds, as JSON, what torch.save files keep as 'meta'.
-METADATA = 'rapidnet_mm'
 # MMEngine finds a loader by these. The last stands for files.
 PREFIXES = (
     *('http://', 'https://', 'torchvision://', 'modelzoo://', 'open-mmlab://', 'openmmlab://'),
@@ -53,15 +47,23 @@ def read_checkpoint(
     path = locate(source)
     if sha256 is not None:
         _check_sha256(path, sha256, is_download='://' in str(source))
+    readers = {'safetensors': read_safetensors, 'zip': read_zip, 'pickle': read_pickle}
+    kind = kind_of(path)
+    if kind is None:
+        raise UserError(f'checkpoint {path} ({path.stat().st_size} bytes) {fault_of(path)}')
     try:
-        if kind_of(path) == 'safetensors':
-            return _read_safetensors(path, map_location)
-        with torch.serialization.safe_globals(_harmless()):
-            # None would put tensors where they were saved, which may be a GPU that is not here.
-            content = torch.load(path, map_location=map_location or 'cpu', weights_only=True)
-    except Exception as error:  # torch raises half a dozen types here, all about this file
-        raise UserError(f'checkpoint {path} {_reason(path, error)}') from error
-    return _dict(content, path)
+        # None would put tensors where they were saved, which may be a GPU that is not here.
+        content = readers[kind](path, map_location or 'cpu')
+    except ForbiddenError as error:
+        raise UserError(
+            f'checkpoint {path} holds {error}, which could run code, so it was not read; if you '
+            f'trust the person who made it: rapidnet convert --trust {path} OUT.safetensors'
+        ) from error
+    except ContentError as error:
+        raise UserError(f'checkpoint {path} {error}; it was not read') from error
+    except DAMAGE as error:
+        raise UserError(f'checkpoint {path} {_damage(path, error)}') from error
+    return with_plain_meta(_dict(content, path))
 
 
 def unpickle(source: str | Path) -> dict[str, Any]:
@@ -79,7 +81,8 @@ def unpickle(source: str | Path) -> dict[str, Any]:
         return read_checkpoint(path)
     forced = os.environ.pop(FORCE_SAFE, None)
     try:
-        return _dict(torch.load(path, map_location='cpu', weights_only=False), path)
+        content = _dict(torch.load(path, map_location='cpu', weights_only=False), path)
+        return with_plain_meta(content)
     except UserError:
         raise
     except Exception as error:  # the file decides what runs, so anything may be raised
@@ -163,20 +166,21 @@ def kind_of(path: Path) -> str | None:
 
 
 def fault_of(path: Path) -> str | None:
-    """Say what is wrong with a checkpoint file, None if it looks whole; reads only parts of it."""
+    """Say what is wrong with a checkpoint file; None if it is whole."""
     kind = kind_of(path)
     if kind is None:
         with open(path, 'rb') as file:
             start = file.read(20)
         return 'is no checkpoint: ' + (f'it begins with {start!r}' if start else 'it is empty')
-    if kind == 'zip' and not zipfile.is_zipfile(path):
-        return 'is cut off'
-    if kind == 'safetensors':
-        try:
-            with safetensors.safe_open(path, 'pt'):  # compares the length with the header
-                pass
-        except safetensors.SafetensorError:
-            return 'is cut off'
+    checks = {'safetensors': read_safetensors, 'zip': check_zip, 'pickle': read_pickle}
+    try:
+        checks[kind](path)
+    except ForbiddenError:
+        return None  # who reads it will refuse it; whether it is whole is not known
+    except ContentError as error:
+        return str(error)
+    except DAMAGE as error:
+        return _damage(path, error)
     return None
 
 
@@ -192,54 +196,6 @@ def _check_sha256(path: Path, expected: str, is_download: bool) -> None:
         raise UserError(message + ('; delete it to download it again' if is_download else ''))
 
 
-def _read_safetensors(path: Path, map_location: Any) -> dict[str, Any]:
-    device = map_location if isinstance(map_location, str | torch.device) else 'cpu'
-    with safetensors.safe_open(path, 'pt') as file:
-        metadata = file.metadata() or {}
-    content = {'state_dict': load_file(path, device=str(device))}
-    if METADATA in metadata:
-        content['meta'] = json.loads(metadata[METADATA])
-    return content
-
-
-def _harmless() -> list[Any]:
-    """Return the types that trainings keep beside weights and that cannot run code.
-
-    A pair is what to use, and the name that files have for it.
-    """
-    # NumPy pickles arrays and numbers by these functions. The versions name the module differently.
-    functions = [
-        (function, f'{module}.{function.__name__}')
-        for function in (np.zeros(0).__reduce__()[0], np.float64(0).__reduce__()[0])
-        for module in ('numpy.core.multiarray', 'numpy._core.multiarray')
-    ]
-    # Paths among the arguments of a training. Windows can read only the pure type. Python 3.13
-    # names the module differently.
-    paths = [
-        (pathlib.PurePosixPath, f'{module}.{kind}')
-        for kind in ('PosixPath', 'PurePosixPath')
-        for module in ('pathlib', 'pathlib._local')
-    ]
-    dtypes = {type(np.dtype(kind)) for kind in 'fdilqIQ?bBhHe'}
-    return [
-        argparse.Namespace,
-        HistoryBuffer,
-        np.ndarray,
-        np.dtype,
-        *dtypes,
-        *functions,
-        *paths,
-        (_history_method, 'builtins.getattr'),
-    ]
-
-
-def _history_method(owner: type, name: str) -> Any:
-    """Stand in for ``getattr``: a pickled HistoryBuffer may get its own statistics, no more."""
-    if owner is not HistoryBuffer or name.startswith('_'):
-        raise AttributeError(f'{name} of {owner} is not allowed in a checkpoint')
-    return getattr(owner, name)
-
-
 def _dict(content: Any, path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(
@@ -248,17 +204,15 @@ def _dict(content: Any, path: Path) -> dict[str, Any]:
     return content
 
 
-def _reason(path: Path, error: Exception) -> str:
-    """Say why a file could not be read, as the end of a sentence that begins with the file."""
-    forbidden = re.search(r'(?:GLOBAL|global) ([\w.]+)', str(error))
-    if 'unsupported' in str(error).lower() and forbidden:
-        return (
-            f'holds {forbidden[1]}, which could run code, so it was not read; if you trust the '
-            f'person who made it: rapidnet convert --trust {path} OUT.safetensors'
-        )
-    if path.stat().st_size == 0:
-        return 'is empty'
+def _damage(path: Path, error: Exception) -> str:
+    """Say that a file is damaged, as the end of a sentence that begins with the file."""
+    size = path.stat().st_size
+    with open(path, 'rb') as file:
+        file.seek(max(0, size - 2**16))
+        is_short = kind_of(path) == 'zip' and b'PK\5\6' not in file.read()
+    if is_short or isinstance(error, EOFError):
+        return f'is damaged: it is cut off ({size} bytes)'
     return (
-        f'is not a checkpoint or is damaged ({path.stat().st_size} bytes): '
-        'expected a whole file that torch.save or safetensors wrote'
+        f'is damaged ({size} bytes): its parts do not fit together or have wrong checksums; '
+        'copy or download it again'
     )

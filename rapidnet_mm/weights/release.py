@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import platform
 import shlex
 import sys
@@ -12,7 +11,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
@@ -20,7 +18,8 @@ from ..errors import UserError
 from ..files import write_output
 from .content import AVERAGED, dataset_meta, state_of, wrapper_of
 from .load import check_fit, weights_for
-from .read import METADATA, read_checkpoint, unpickle
+from .read import read_checkpoint, unpickle
+from .safetensors_file import packed_with_checksum
 from .translate import to_ours
 
 PACKAGES = (
@@ -144,9 +143,7 @@ def packed(state: Mapping[str, Tensor], meta: Mapping[str, Any] | None = None) -
             raise UserError(f'{name} is a sparse or quantized tensor, which the format cannot hold')
         # The format has neither channels last nor tensors that share memory.
         tensors[name] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
-    # One entry, because the format does not keep the order of several.
-    text = {METADATA: json.dumps(meta, sort_keys=True)} if meta else None
-    return safetensors.torch.save(tensors, text)
+    return packed_with_checksum(tensors, meta or {})
 
 
 def _same(one: Tensor, other: Tensor) -> bool:

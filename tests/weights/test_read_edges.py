@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from rapidnet_mm import installation
 from rapidnet_mm.weights import read
 from rapidnet_mm.weights.read import read_checkpoint
+from rapidnet_mm.weights.safetensors_file import METADATA
 from tests.messages import assert_says, refusal
 
 STATE = {'weight': torch.arange(3.0)}
@@ -65,7 +66,7 @@ def test_a_file_of_another_kind_has_a_fault_that_shows_its_beginning(tmp_path):
 
 def test_what_a_safetensors_file_says_of_itself_is_kept(tmp_path):
     meta = {'classes': ['cat', 'dog'], 'epoch': 12}
-    save_file(STATE, tmp_path / 'x', {read.METADATA: json.dumps(meta), 'format': 'pt'})
+    save_file(STATE, tmp_path / 'x', {METADATA: json.dumps(meta), 'format': 'pt'})
     assert read_checkpoint(tmp_path / 'x')['meta'] == meta
 
 

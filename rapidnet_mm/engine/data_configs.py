@@ -1,0 +1,95 @@
+"""Configs in YAML and JSON are data: reading one, and building what it says, runs no other code.
+
+MMEngine reads YAML with tags that call any function, and takes a ``type`` that is not registered
+for the path of a function to call. Both are refused here.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from mmengine import registry as registries
+from mmengine.config import Config
+from mmengine.fileio import YamlHandler
+from mmengine.registry import Registry
+
+from ..errors import UserError
+
+SUFFIXES = ('.yaml', '.yml', '.json')
+
+
+class PlainYamlHandler(YamlHandler):
+    """Reads YAML without tags for Python objects."""
+
+    def load_from_fileobj(self, file: Any, **kwargs: Any) -> Any:  # noqa: ARG002
+        """Return the values of a file: dicts, lists, texts, numbers.
+
+        Raises:
+            yaml.YAMLError: the file has a tag for something else.
+        """
+        return yaml.load(file, Loader=getattr(yaml, 'CSafeLoader', yaml.SafeLoader))
+
+
+def check_data_config(cfg: Config, path: Path) -> None:
+    """Check that a config of data names only what is registered.
+
+    Args:
+        cfg: as MMEngine reads it.
+        path: its file. A ``.py`` is code, so there is nothing to check.
+
+    Raises:
+        UserError: a ``type`` is the path of something that is not registered.
+    """
+    if path.suffix not in SUFFIXES:
+        return
+    names = {name for name in _types(cfg.to_dict()) if '.' in name}
+    if not names:
+        return
+    objects, keys = _registered()
+    for name in sorted(names):
+        if name not in keys and not any(_found(name) is known for known in objects):
+            raise UserError(
+                f'config {path}: type {name} is not registered, and {path.suffix} files may not '
+                'name other code; write a .py config, or register it'
+            )
+
+
+def _types(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            if key == 'type' and isinstance(part, str):
+                yield part
+            yield from _types(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _types(part)
+
+
+def _registered() -> tuple[list[Any], set[str]]:
+    """Return all registered classes and functions, and the names with a scope that lead to them."""
+    objects, keys = [], set()
+    waiting = [value for value in vars(registries).values() if isinstance(value, Registry)]
+    while waiting:
+        registry = waiting.pop()
+        registry.import_from_location()
+        objects += registry.module_dict.values()
+        keys |= {f'{registry.scope}.{name}' for name in registry.module_dict}
+        waiting += registry.children.values()
+    return objects, keys
+
+
+def _found(name: str) -> Any:
+    """Return what a path such as ``torch.nn.ReLU`` leads to, without importing; None if nothing."""
+    parts = name.split('.')
+    for count in range(len(parts) - 1, 0, -1):
+        module = sys.modules.get('.'.join(parts[:count]))
+        if module is not None:
+            value: Any = module
+            for part in parts[count:]:
+                value = getattr(value, part, None)
+            return value
+    return None
