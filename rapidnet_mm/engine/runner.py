@@ -72,7 +72,6 @@ def build_runner(cfg: Config, *, launcher: str = 'none', mode: str = 'train') ->
         runner = CheckedRunner.from_cfg(cfg)
     runner.work_dir_lock = guard
     _check_channels(unwrapped(runner.model))
-    tune_for_cpu(runner.model)
     return runner
 
 
@@ -188,6 +187,14 @@ class CheckedRunner(Runner):
         """Save a checkpoint; see :class:`Runner`. All processes call this."""
         self._resume_hook.collect(self)
         super().save_checkpoint(*args, **kwargs)
+
+    def wrap_model(self, *args: Any) -> torch.nn.Module:
+        """Fit the model to the CPU, then distribute it: that notes how the weights lie in memory.
+
+        After a change the first gradients of a process would differ, also when it goes on.
+        """
+        tune_for_cpu(args[-1])
+        return super().wrap_model(*args)
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """Return the logger; what it shows depends on :mod:`.console`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend
 from mmengine.hooks import CheckpointHook
-from mmengine.logging import print_log
 from mmengine.registry import HOOKS
 
 from ...errors import UserError, one_line
@@ -145,12 +143,8 @@ def latest_checkpoint(folder: str | Path) -> Path | None:
     for candidate in files:
         newer = best is None or candidate.number > best.number
         if candidate.fault is not None and newer:
-            print_log(
-                f'{candidate.fault}; '
-                + (f'going on from {best.path}' if best else 'there is no other to go on from'),
-                logger='current',
-                level=logging.WARNING,
-            )
+            way = f'going on from {best.path}' if best else 'there is no other to go on from'
+            print(f'warning: {candidate.fault}; {way}')
     return best and best.path
 
 
