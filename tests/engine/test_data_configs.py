@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from rapidnet_mm.engine.config import load_config
+from rapidnet_mm.engine.config import config_file, load_config
 from tests.messages import assert_says, refusal
 
 TAGS = [
@@ -60,9 +60,8 @@ def test_a_type_that_is_not_registered_is_refused(name, is_refused, suffix, tmp_
 
 def test_a_config_of_data_may_stand_on_one_of_ours(tmp_path):
     path = tmp_path / 'x.yaml'
-    path.write_text(
-        "_base_: 'rapidnet_mm::configs/maskrcnn_rapidnet_ti_shapes.py'\nrandomness: {seed: 3}\n"
-    )
+    base = config_file('maskrcnn_rapidnet_ti_shapes')
+    path.write_text(f'_base_: {base}\nrandomness: {{seed: 3}}\n')
     cfg = load_config(path)
     assert cfg.randomness.seed == 3
     assert cfg.model.backbone.type == 'RapidNet'

@@ -16,9 +16,8 @@ from tests.messages import assert_says, refusal
 def checkpoint(shapes, tmp_path_factory):
     """A checkpoint of the demo, as a runner writes it after two iterations."""
     folder = tmp_path_factory.mktemp('state')
-    cfg = shapes_config(
-        shapes, folder, train_cfg=dict(type='IterBasedTrainLoop', max_iters=1, val_interval=9)
-    )
+    cfg = shapes_config(shapes, folder)
+    cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=1, val_interval=9)
     cfg.default_hooks.checkpoint.update(by_epoch=False, interval=1)
     cfg.param_scheduler = [dict(type='LinearLR', start_factor=0.1, begin=0, end=5, by_epoch=False)]
     cfg.train_dataloader.update(batch_size=1, num_workers=0)
@@ -71,8 +70,8 @@ def without(*keys):
     return change
 
 
-def no_groups(content):
-    content['optimizer']['param_groups'] = content['optimizer']['param_groups'][:1]
+def fewer_parameters(content):
+    content['optimizer']['param_groups'][0]['params'].pop()
 
 
 def setting(key, value):
@@ -91,7 +90,7 @@ OTHER = [
     ('moments of another shape', moments, 'shape'),
     ('moments that are NaN', nan_moments, 'NaN'),
     ('no moments', put('optimizer.state', {}), 'moments'),
-    ('fewer groups', no_groups, 'of another training'),
+    ('fewer parameters', fewer_parameters, 'of another training'),
     ('no groups', put('optimizer.param_groups', []), 'of another training'),
     ('a text as groups', put('optimizer.param_groups', 'x'), 'of another training'),
     ('an optimizer that is a list', put('optimizer', []), 'optimizer'),
