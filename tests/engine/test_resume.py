@@ -90,6 +90,8 @@ def configured(task, folder, work_dir, workers=0, interval=3, options=None, pers
     cfg = engine_config.load_config(str(ROOT / f'{entry["config"]}.py'), merged, str(work_dir))
     cfg.custom_hooks = [*cfg.custom_hooks, dict(EMA)]
     cfg.randomness = dict(seed=7)
+    # MMEngine hands out one visualizer a name, and an earlier test's writes into its own folder.
+    cfg.visualizer.name = f'visualizer of {work_dir}'
     return cfg
 
 

@@ -145,7 +145,8 @@ def test_a_checkpoint_of_another_training_cannot_be_resumed(shapes, tmp_path):
     runner = build_runner(cfg)
     path = str(tmp_path / 'other.pth')
     state = runner.model.state_dict()
-    torch.save({'state_dict': state, 'optimizer': {}, 'meta': {}, 'message_hub': {}}, path)
+    meta = {'epoch': 1, 'iter': 4}
+    torch.save({'state_dict': state, 'optimizer': {}, 'meta': meta, 'message_hub': {}}, path)
     runner._resume = True
     with pytest.raises(UserError, match='of another training'):
         runner.resume(path)

@@ -103,7 +103,7 @@ OTHER = [
     ('a scheduler without a step', put('param_schedulers', [{}]), 'step'),
     ('a scheduler with a method', scheduler('step', 5), 'LinearLR'),
     ('a scheduler with an optimizer', scheduler('optimizer', 5), 'optimizer'),
-    ('a scheduler of other groups', scheduler('base_values', [1.0]), 'LinearLR'),
+    ('a scheduler of other groups', scheduler('base_values', [1.0, 1.0]), 'LinearLR'),
     ('no history', without('message_hub'), 'no state of a training'),
     ('a history that is a list', put('message_hub', []), 'history'),
     (

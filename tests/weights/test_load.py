@@ -165,8 +165,8 @@ def test_weights_of_something_else_are_refused(tmp_path):
     ('content', 'message'),
     [
         (b'', 'is empty'),
-        (b'not a checkpoint at all', 'is not a checkpoint or is damaged'),
-        (b'PK\x03\x04 cut off', 'is not a checkpoint or is damaged'),
+        (b'not a checkpoint at all', 'is no checkpoint'),
+        (b'PK\x03\x04 cut off', 'is damaged: it is cut off'),
         (None, 'does not exist'),
     ],
 )

@@ -99,7 +99,7 @@ def test_init_cfg_runs_no_code(malicious, created):
 def test_training_resuming_and_testing_run_no_code(malicious, created, shapes, tmp_path):
     for options in (dict(), dict(resume=True)):
         cfg = shapes_config(shapes, tmp_path, load_from=malicious, **options)
-        assert_refused(created, build_runner(cfg).train)
+        assert_refused(created, lambda cfg=cfg: build_runner(cfg).train())
     cfg = shapes_config(shapes, tmp_path, load_from=malicious)
     assert_refused(created, build_runner(cfg, mode='test').test)
     assert_refused(created, Inferencer, CONFIG, malicious)
