@@ -356,7 +356,9 @@ def test_training_refuses_bad_input_in_one_line(args, pattern, tmp_path, shapes)
 def test_testing_refuses_what_is_no_checkpoint_and_another_architecture(trained):
     folder, _ = trained
     (folder / 'text.pth').write_text('hello')
-    refused(tool('test.py', CONFIG, 'text.pth', cwd=folder), 'text.pth is not a checkpoint')
+    done = tool('test.py', CONFIG, 'text.pth', cwd=folder)
+    refused(done, 'text.pth')
+    assert 'is no checkpoint' in done.stderr
     args = ['run/epoch_1.pth', '--cfg-options', 'model.backbone.arch=s']
     refused(tool('test.py', CONFIG, *args, cwd=folder), "arch='ti', but the config has arch='s'")
 
