@@ -148,10 +148,10 @@ def test_two_processes_measure_the_same(tested):
 
 def test_two_processes_train(trained):
     folder, _ = trained
-    args = ['--work-dir', 'dist', '--cfg-options', *SHORT]
+    args = ['--work-dir', 'dist_seg', '--cfg-options', *SHORT]
     done = tool('dist_train.sh', CONFIG, 2, *args, cwd=folder, OMP_NUM_THREADS='1')
     assert re.search(r'Iter\(val\) \[2/2\].*mIoU', succeeded(done))
-    assert (folder / 'dist/iter_4.pth').exists()
+    assert (folder / 'dist_seg/iter_4.pth').exists()
 
 
 def test_inference_leaves_picture_label_map_and_shares(trained, tmp_path):
