@@ -94,7 +94,9 @@ def test_good_images_stay_in_their_places(folder):
 def test_too_many_bad_images_stop_the_training_with_a_line(folder, workers):
     for index in range(10):
         spoil(folder / f'{index:02}.jpg')
-    with pytest.raises(UserError, match=r'5 of 40 training images cannot be decoded') as error:
+    # Two workers can each meet a bad image before either of them counts.
+    count = '([5-9]|10)' if workers else '5'
+    with pytest.raises(UserError, match=rf'^{count} of 40 training images cannot') as error:
         train(loader(folder, workers=workers), share=0.1)
     assert '\n' not in str(error.value)
     assert len(train(loader(folder, workers=workers), share=0.3)[0]) == 80
