@@ -81,6 +81,9 @@ def test_the_summary_says_where_weights_come_from(trainer, tmp_path):
 def test_the_summary_of_a_resumed_training_says_what_is_done(trainer, tmp_path):
     runner = trainer()
     runner.train_loop._epoch, runner.train_loop._iter = 1, 4
+    for parameter in runner.model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    runner.optim_wrapper.optimizer.step()  # a checkpoint in the middle has moments
     runner.save_checkpoint(str(tmp_path), 'epoch_1.pth', by_epoch=False, meta=dict(epoch=1, iter=4))
     found = facts(summary.start_text(trainer(resume=tmp_path / 'epoch_1.pth')))
     assert 'done already: 1 epoch' in found['schedule']
