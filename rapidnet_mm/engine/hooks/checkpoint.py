@@ -69,8 +69,11 @@ class AtomicCheckpointHook(CheckpointHook):
         """Remove the half-written files of a killed run."""
         super().before_train(runner)
         if getattr(runner, '_resume', False):
-            # Without it the checkpoint would not be saved again after a best validation.
-            self.last_ckpt = runner.message_hub.runtime_info.get('last_ckpt')
+            # The checkpoint that the training goes on from is saved again after a best validation,
+            # unless it lies elsewhere. What it says of itself is wrong in a copied folder.
+            resumed = Path(runner._load_from)
+            own = resumed.resolve().parent == Path(self.out_dir).resolve()
+            self.last_ckpt = str(Path(self.out_dir, resumed.name)) if own else None
         if is_main_process():
             for pattern in ('epoch_*', 'iter_*', 'best_*'):
                 for partial in Path(self.out_dir).glob(f'.{pattern}.partial'):
