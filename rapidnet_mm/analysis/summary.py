@@ -20,6 +20,7 @@ from ..engine.amp import BFloat16OptimWrapper
 from ..engine.console import DETAILS, wrapped
 from ..engine.device import counted, default_device, device_name
 from ..engine.runner import unwrapped
+from ..engine.schedule import schedule_doubts
 from .complexity import default_shape, measure
 
 MOST_CLASSES = 8  # the summary lists no more class names
@@ -41,8 +42,10 @@ class TrainingReport(Hook):
 
     @master_only
     def before_train(self, runner: Runner) -> None:
-        """Log the summary."""
+        """Log the summary, and doubts about the schedule."""
         runner.logger.info(start_text(runner))
+        for doubt in schedule_doubts(runner):
+            runner.logger.warning(doubt)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Remember the metrics of the best checkpoint so far."""
