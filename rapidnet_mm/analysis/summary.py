@@ -102,7 +102,8 @@ def end_text(runner: Runner, metrics: Mapping[str, Any], program: Sequence[str])
 def next_commands(runner: Runner, checkpoint: str, program: Sequence[str]) -> list[str]:
     """Return two commands: one tests a checkpoint, the other runs it on an image."""
     # The runner's copy of the config also has the changes from the command line.
-    config = Path(runner.work_dir, os.path.basename(runner.cfg.filename or 'config.py'))
+    name = os.path.basename(runner.cfg.filename or 'config.py')
+    config = getattr(runner, 'config_file', None) or Path(runner.work_dir, name)
     common = [_short(str(config)), _short(checkpoint)]
     work_dir = Path(runner.work_dir)
     test = ['test', *common, '--show-dir', _short(str(work_dir / 'test/pictures'))]

@@ -5,7 +5,7 @@ from .checkpoint import AtomicBackend, AtomicCheckpointHook
 from .curves import CurvesHook
 from .finite import FiniteLossHook
 from .memory import TrimMemoryHook
-from .pictures import ClassPicturesHook, LabelPicturesHook
+from .pictures import ClassPicturesHook, DetectionPicturesHook, LabelPicturesHook
 
 __all__ = [
     'AtomicBackend',
@@ -13,6 +13,7 @@ __all__ = [
     'BadImagesHook',
     'ClassPicturesHook',
     'CurvesHook',
+    'DetectionPicturesHook',
     'FiniteLossHook',
     'LabelPicturesHook',
     'TrimMemoryHook',
