@@ -4,7 +4,7 @@
 # Top-1: 70.494 % published (top-5: 89.684 %).
 # The authors' own recipe is not known to us: this one is ReXNet's.
 _base_ = [
-    '../_base_/models/classifier.py',
+    '../_base_/models/classifier_smoothed.py',
     '../_base_/datasets/imagenet_224_vgnet.py',
     '../_base_/schedules/imagenet_400e.py',
     '../_base_/runtime_fixed_size.py',

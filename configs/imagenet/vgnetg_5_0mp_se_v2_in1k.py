@@ -3,7 +3,7 @@
 #     tools/dist_train.sh configs/imagenet/vgnetg_5_0mp_se_v2_in1k.py 8
 # The authors' own recipe is not known to us: this one is ReXNet's.
 _base_ = [
-    '../_base_/models/classifier.py',
+    '../_base_/models/classifier_smoothed.py',
     '../_base_/datasets/imagenet_224_vgnet.py',
     '../_base_/schedules/imagenet_400e.py',
     '../_base_/runtime_fixed_size.py',
