@@ -110,6 +110,16 @@ def test_semantic_fpn_rates_are_those_of_mmcv_up_to_one_iteration():
     assert ours == pytest.approx(theirs, rel=0, abs=2e-8)
 
 
+def test_ssdlite_warms_up_and_then_follows_a_cosine():
+    cfg = load(SSDLITE[0])
+    cfg.param_scheduler[1].end = 3_000  # the same formula, in less time
+    for iteration, ours in enumerate(rates(cfg, 3_000)):
+        warm = 0.001 + 0.999 * iteration / 499
+        cosine = (1 + math.cos(math.pi * (iteration - 500) / 2_500)) / 2
+        expected = 0.08 * (warm if iteration < 500 else cosine)
+        assert ours == pytest.approx(expected, rel=1e-6, abs=1e-9), iteration
+
+
 def test_a_schedule_shorter_than_its_warm_up_is_refused():
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 1.0)
     line = refusal(lambda: CosineWithWarmUpLR(optimizer, 5, 20, 1e-6, 1e-5))
