@@ -6,6 +6,7 @@ from .curves import CurvesHook
 from .finite import FiniteLossHook
 from .memory import TrimMemoryHook
 from .pictures import ClassPicturesHook, DetectionPicturesHook, LabelPicturesHook
+from .unaveraged import UnaveragedMetricsHook
 
 __all__ = [
     'AtomicBackend',
@@ -17,4 +18,5 @@ __all__ = [
     'FiniteLossHook',
     'LabelPicturesHook',
     'TrimMemoryHook',
+    'UnaveragedMetricsHook',
 ]
