@@ -23,6 +23,7 @@ COMMANDS = {
     'benchmark': 'benchmark',
     'benchmark-train': 'benchmark_train',
     'benchmark-graph': 'benchmark_graph',
+    'channel-search': 'channel_search',
     'convert': 'convert',
     'publish': 'publish',
     'zoo': 'zoo',
