@@ -24,6 +24,7 @@ COMMANDS = {
     'benchmark-train': 'benchmark_train',
     'benchmark-graph': 'benchmark_graph',
     'channel-search': 'channel_search',
+    'kernels': 'kernels',
     'convert': 'convert',
     'publish': 'publish',
     'zoo': 'zoo',
