@@ -55,6 +55,7 @@ SHORTER = {
     r'benchmark-train': '--batch 2 --shape 64 96 --steps 1',
     r'receptive-field': '--size 64 --count 1',
     r'benchmark-graph': '--batch 2 --shape 7 7 --steps 1',
+    r'channel-search$': '--models 10 --epochs 1 --size 16',
 }
 RENAMED = {'iter_400.pth': 'iter_4.pth'}  # because of max_iters=4
 # Lines that others build on: the data, and a trained model of each kind.

@@ -24,6 +24,8 @@ COMMANDS = {
     'benchmark-train': 'benchmark_train',
     'benchmark-graph': 'benchmark_graph',
     'receptive-field': 'receptive_field',
+    'channel-search': 'channel_search',
+    'kernels': 'kernels',
     'convert': 'convert',
     'publish': 'publish',
     'zoo': 'zoo',
