@@ -22,6 +22,7 @@ from ..display.drawing import Panel, compose, legend_of, paint, palette_of
 from ..display.images import read_image, write_image
 from ..display.results import Classification, Detections, Segmentation
 from ..engine.config import load_config
+from ..engine.config_errors import named_config_errors
 from ..engine.device import default_device
 from ..engine.options import merge_options
 from ..errors import UserError
@@ -70,7 +71,8 @@ class Inferencer:
         import_modules_from_strings(**cfg.get('custom_imports', {'imports': []}))
         init_default_scope(cfg.get('default_scope', 'mmdet'))
         content = read_checkpoint(checkpoint)
-        self.model = MODELS.build(cfg.model)
+        with named_config_errors('model'):
+            self.model = MODELS.build(cfg.model)
         fill_model(self.model, weights_for(self.model, content, str(checkpoint)), str(checkpoint))
         self.model.to(place).eval()
         dataset = cfg.test_dataloader.dataset
