@@ -16,7 +16,10 @@ from ..errors import UserError, one_line
 # What MM's classes raise for a wrong value in a config.
 BUILD_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 # They build or run what a config names; a fault is never theirs.
-BUILDERS = ('mmengine.registry', 'mmengine.config', 'mmengine.runner', 'mmengine._strategy')
+BUILDERS = (
+    *('mmengine.registry', 'mmengine.config', 'mmengine.runner', 'mmengine._strategy'),
+    'rapidnet_mm.engine.first_steps',
+)
 # Their message says what is wrong, without the code.
 CLEAR = ('argument', 'registry', 'must ', 'should ', 'expected')
 

@@ -50,6 +50,8 @@ def build_runner(cfg: Config, *, launcher: str = 'none', mode: str = 'train') ->
         UserError: data, work directory or number of classes do not fit.
     """
     check_parts(cfg, mode)
+    if launcher == 'pytorch' and 'RANK' not in os.environ:
+        raise UserError('--launcher pytorch: RANK is not set; start with tools/dist_train.sh')
     writable_folder(cfg.work_dir, '--work-dir')
     guard = _choose_start(cfg, launcher) if mode == 'train' else None
     if is_first_process(launcher):
