@@ -1,44 +1,86 @@
-"""Write files whole or not at all, and check before long work that files can be written.
+"""Write files whole or not at all, never over a file of the user, and check that before long work.
+
+What a command writes goes through :func:`write_output`. It replaces a file only if a command has
+written exactly these bytes there: it remembers the hashes of its files, in the cache folder. A link
+is followed and stays; devices and pipes are written to.
 
 Needs neither torch nor the MM packages.
 """
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import math
 import os
+import stat
+import sys
 import tempfile
-from collections.abc import Mapping
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from .errors import UserError
 
+NAME_BYTES = 200  # of the name of a file that is not whole yet; file systems allow 255
+STREAMS = {'/dev/stdout': '__stdout__', '/dev/stderr': '__stderr__'}
+
+
+def cache_folder() -> Path:
+    """Return where this package keeps notes, ``~/.cache/rapidnet_mm`` or in ``$XDG_CACHE_HOME``."""
+    root = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
+    return Path(root) / 'rapidnet_mm'
+
 
 def write_atomically(data: bytes, path: str | Path) -> None:
     """Write a file under its final name only once it is whole and on the disk.
+
+    A file that is replaced hands on its permissions. A link is replaced, not followed.
 
     Raises:
         OSError: the disk is full or the folder cannot be written. An old file stays as it was.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
+    start = os.fsencode(path.name)[:NAME_BYTES].decode(errors='ignore')
+    partial = path.with_name(f'.{start}.{os.getpid()}.partial')
     try:
         with open(partial, 'wb') as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        with suppress(FileNotFoundError):
+            old = os.lstat(path)
+            if stat.S_ISREG(old.st_mode):
+                os.chmod(partial, stat.S_IMODE(old.st_mode))
         os.replace(partial, path)
     finally:
         with suppress(FileNotFoundError):
             partial.unlink()
+    _sync_folder(path.parent)
 
 
-def write_output(data: bytes, path: str | Path) -> None:
-    """Write a result whole or not at all.
+def _sync_folder(folder: Path) -> None:
+    """Put a new name in a folder on the disk, before old files are removed from it."""
+    if os.name == 'nt':
+        return
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that has no such thing
+            raise
+    finally:
+        os.close(number)
+
+
+def write_file(data: bytes, path: str | Path) -> None:
+    """Write a file whole or not at all, also over a file of somebody else.
 
     Raises:
         UserError: the file cannot be written.
@@ -47,6 +89,137 @@ def write_output(data: bytes, path: str | Path) -> None:
         write_atomically(data, path)
     except OSError as error:
         raise UserError(f'{path} cannot be written: {error.strerror}') from error
+
+
+def write_output(data: bytes, path: str | Path) -> None:
+    """Write a result whole or not at all, but not over a file of somebody else.
+
+    Raises:
+        UserError: the file cannot be written, or there is one that no command has written.
+    """
+    try:
+        if _is_special(path):
+            _write_to_special(data, str(path))
+            return
+        if fault := _fault_of(path, data):
+            raise UserError(f'{path} {fault}')
+        target = Path(os.path.realpath(path))
+        _remember(data, target)
+        write_atomically(data, target)
+    except OSError as error:
+        raise UserError(f'{path} cannot be written: {error.strerror}') from error
+
+
+def is_foreign(path: str | Path) -> bool:
+    """Return whether there is a file that no command has written, or that was changed since."""
+    try:
+        return not _is_special(path) and _fault_of(path) is not None
+    except OSError:
+        return False  # whoever writes it says what is wrong
+
+
+def same_name(paths: Iterable[Path], folder: Path) -> Path | None:
+    """Return a path that the file system takes for an earlier one; None if all are different.
+
+    Args:
+        paths: of files that need not be there.
+        folder: lies in the file system that they are meant for, and can be written.
+    """
+    plain: dict[str, Path] = {}
+    for path in paths:
+        key = unicodedata.normalize('NFC', str(path)).casefold()
+        if key in plain and (plain[key] == path or _ignores_case(folder)):
+            return path
+        plain[key] = path
+    return None
+
+
+def _ignores_case(folder: Path) -> bool:
+    with tempfile.NamedTemporaryFile(dir=folder, prefix='case') as file:
+        return Path(file.name).with_name(Path(file.name).name.upper()).exists()
+
+
+def _is_special(path: str | Path) -> bool:
+    """Return whether a path is of a device, a pipe or a stream of this process."""
+    if str(path) in STREAMS:
+        return True
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _write_to_special(data: bytes, path: str) -> None:
+    if path not in STREAMS:
+        with open(path, 'wb', buffering=0) as file:
+            file.write(data)
+        return
+    stream = getattr(sys, STREAMS[path])
+    stream.flush()
+    stream.buffer.write(data)
+    stream.flush()
+
+
+def _fault_of(path: str | Path, data: bytes | None = None) -> str | None:
+    """Return why a file must not be replaced; None if it is not there or is ours.
+
+    Args:
+        path: of the file.
+        data: what would be written; a file that has it already may be replaced.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        mode = os.stat(target).st_mode
+    except FileNotFoundError:
+        return None
+    if stat.S_ISDIR(mode):
+        return 'is a folder; name a file'
+    if not mode & 0o222:
+        return 'is write-protected; choose another name'
+    content = target.read_bytes()
+    if content == data or _hash_of(content) in _remembered(_record_of(target))[target.name]:
+        return None
+    link = f', which is {target},' if Path(path).is_symlink() else ''
+    return (
+        f'is there already{link} and this command has not written it, or it was changed since; '
+        'move it away, or choose another name'
+    )
+
+
+def _hash_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _record_of(target: Path) -> Path:
+    """Return the file that remembers what was written to the folder of a file."""
+    folder = os.fsencode(target.parent)
+    return cache_folder() / 'outputs' / f'{hashlib.sha256(folder).hexdigest()[:32]}.txt'
+
+
+@cache
+def _remembered(record: Path) -> dict[str, set[str]]:
+    """Return the hashes of what was written to a folder, by the names of the files."""
+    hashes: dict[str, set[str]] = defaultdict(set)
+    with suppress(OSError):
+        for line in record.read_text(encoding='utf-8').splitlines():
+            with suppress(ValueError, TypeError):  # a line that a full disk has cut
+                name, digest = json.loads(line)
+                hashes[name].add(digest)
+    return hashes
+
+
+def _remember(data: bytes, target: Path) -> None:
+    """Remember what is to be written to a file. Without a cache folder, it cannot be replaced."""
+    record, digest = _record_of(target), _hash_of(data)
+    hashes = _remembered(record)[target.name]
+    if digest in hashes:
+        return
+    hashes.add(digest)
+    with suppress(OSError):
+        record.parent.mkdir(parents=True, exist_ok=True)
+        with open(record, 'a', encoding='utf-8') as file:  # first ends a line that was cut
+            file.write(f'\n{json.dumps([target.name, digest])}\n')
 
 
 def write_metrics(metrics: Mapping[str, Any], path: str | Path) -> Path:
@@ -75,12 +248,19 @@ def writable_file(path: str | Path, option: str) -> Path:
     """Check before long work that a file can be written, and return its path.
 
     Raises:
-        UserError: the file cannot be written. The message names the command line ``option``.
+        UserError: the file cannot be written, or no command has written what is there. The message
+            names the command line ``option``.
     """
     path = Path(path)
-    if path.is_dir():
-        raise UserError(f'{option} {path} is a folder; name a file')
-    writable_folder(path.parent, option)
+    try:
+        if _is_special(path):
+            return path
+        fault = _fault_of(path)
+    except OSError as error:
+        raise UserError(f'{option} {path} cannot be written: {error.strerror}') from error
+    if fault:
+        raise UserError(f'{option} {path} {fault}')
+    writable_folder(Path(os.path.realpath(path)).parent, option)
     return path
 
 

@@ -53,7 +53,9 @@ SHORTER = {
     r'(--work-dir work_dirs/(short|from_classifier|two_processes))': 'train_cfg.max_epochs=1',
     r'benchmark ': '--shape 64 96 --steps 2',
     r'benchmark-train': '--batch 2 --shape 64 96 --steps 1',
+    r'receptive-field': '--size 64 --count 1',
     r'benchmark-graph': '--batch 2 --shape 7 7 --steps 1',
+    r'channel-search$': '--models 10 --epochs 1 --size 16',
 }
 RENAMED = {'iter_400.pth': 'iter_4.pth'}  # because of max_iters=4
 # Lines that others build on: the data, and a trained model of each kind.

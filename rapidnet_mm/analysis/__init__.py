@@ -4,7 +4,8 @@ Read in this order: ``complexity.py`` counts the parameters and FLOPs of a model
 runs. ``papers.py`` has the published counts as data, and ``compare.py`` compares ours with them.
 ``speed/`` times predictions and trainings. ``summary.py`` says what a training does, before it
 starts and at its end. ``zoo.py`` makes the model zoo from metafiles, and ``zoo_picture.py`` its
-picture.
+picture. ``channel_search/`` repeats the search of ReXNet's appendix, and ``kernels.py`` draws
+VGNet's depthwise kernels.
 
 FLOPs are multiply-adds everywhere here.
 

@@ -20,6 +20,7 @@ from ..engine.amp import BFloat16OptimWrapper
 from ..engine.console import DETAILS, wrapped
 from ..engine.device import counted, default_device, device_name
 from ..engine.runner import unwrapped
+from ..engine.schedule import schedule_doubts
 from ..weights.known import entry_of
 from ..weights.locate import local_file
 from .complexity import default_shape, measure
@@ -43,8 +44,10 @@ class TrainingReport(Hook):
 
     @master_only
     def before_train(self, runner: Runner) -> None:
-        """Log the summary."""
+        """Log the summary, and doubts about the schedule."""
         runner.logger.info(start_text(runner))
+        for doubt in schedule_doubts(runner):
+            runner.logger.warning(doubt)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Remember the metrics of the best checkpoint so far."""
@@ -101,7 +104,8 @@ def end_text(runner: Runner, metrics: Mapping[str, Any], program: Sequence[str])
 def next_commands(runner: Runner, checkpoint: str, program: Sequence[str]) -> list[str]:
     """Return two commands: one tests a checkpoint, the other runs it on an image."""
     # The runner's copy of the config also has the changes from the command line.
-    config = Path(runner.work_dir, os.path.basename(runner.cfg.filename or 'config.py'))
+    name = os.path.basename(runner.cfg.filename or 'config.py')
+    config = getattr(runner, 'config_file', None) or Path(runner.work_dir, name)
     common = [_short(str(config)), _short(checkpoint)]
     work_dir = Path(runner.work_dir)
     test = ['test', *common, '--show-dir', _short(str(work_dir / 'test/pictures'))]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import UserError
-from ..files import writable_folder, write_output
+from ..files import is_foreign, same_name, writable_folder, write_output
 from . import arguments
 
+# What an image's result may have beside the picture, behind the name of the picture.
+ENDINGS = ('.json', '.labels.png')
 HELP = 'Run a trained model on images'
 
 
@@ -49,21 +53,35 @@ def _infer(args: argparse.Namespace) -> int:
     out_dir = Path(args.out_dir)
     images = find_images(args.inputs, leave_out=out_dir)
     targets = [out_dir / picture_name(name) for _, name in images]
-    if len(set(targets)) < len(targets):
-        raise UserError('two inputs have the same name; give their common folder instead')
-    if any(t.resolve() == image.resolve() for t, (image, _) in zip(targets, images, strict=True)):
-        raise UserError(f'--out-dir {out_dir} holds the images themselves; choose another folder')
     writable_folder(out_dir, '--out-dir')
+    _check_free(out_dir, [image for image, _ in images], targets)
     model = Inferencer(args.config, args.checkpoint, args.device, parse_options(args.cfg_options))
     skipped = 0
     for (image, _), target in zip(track(images, 'images'), targets, strict=True):
         try:
             result = model.draw(image, target, args.score_thr)
+            for ending, data in result.files(str(image), args.score_thr).items():
+                write_output(data, target.with_name(target.name + ending))
         except UserError as error:
             print(f'skipped: {error}', file=sys.stderr)
             skipped += 1
-            continue
-        for ending, data in result.files(str(image), args.score_thr).items():
-            write_output(data, target.with_name(target.name + ending))
     print(f'{len(images) - skipped} of {len(images)} images done, results in {out_dir}')
     return 1 if skipped else 0
+
+
+def _check_free(out_dir: Path, images: Sequence[Path], targets: Sequence[Path]) -> None:
+    """Refuse targets that are inputs, files of somebody else, or the same file twice."""
+    inputs = {os.path.realpath(image) for image in images}
+    files = [t.with_name(t.name + ending) for t in targets for ending in ('', *ENDINGS)]
+    if any(os.path.realpath(file) in inputs for file in files):
+        raise UserError(f'--out-dir {out_dir} holds the images themselves; choose another folder')
+    if twice := same_name(files, out_dir):
+        raise UserError(
+            f'two inputs have the same name: both would be {twice}; give their common folder '
+            'instead, or rename one'
+        )
+    if foreign := next(filter(is_foreign, files), None):
+        raise UserError(
+            f'--out-dir {out_dir}: {foreign.relative_to(out_dir)} is there already, and this '
+            'command has not written it, or it was changed since; choose another folder'
+        )

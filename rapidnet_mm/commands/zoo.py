@@ -7,7 +7,7 @@ import contextlib
 import sys
 
 from ..errors import UserError
-from ..files import write_output
+from ..files import write_file
 
 HELP = 'Write counts into the metafiles, and docs/model_zoo.md with its picture'
 
@@ -34,6 +34,6 @@ def run(args: argparse.Namespace) -> None:
         counts = f' (other counts: {", ".join(changed)})' if changed else ''
         raise UserError(f'{files} stale{counts}; run rapidnet zoo')
     for path, content in stale.items():
-        write_output(content, path)
+        write_file(content, path)
         print(f'wrote {path.relative_to(zoo.ROOT)}')
     print(f'{len(models.entries)} models, {len(stale)} files written')

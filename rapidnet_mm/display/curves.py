@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from ..files import write_output
 
 # The validation results that are drawn. If a run has none of them, all its results are drawn.
 HEADLINES = ('bbox_mAP', 'segm_mAP', 'bbox_mAP_50', 'segm_mAP_50', 'mIoU', 'accuracy/top1')
@@ -47,7 +50,11 @@ def headlines(val: Series) -> list[str]:
 
 
 def plot_curves(train: Series, val: Series, target: Path) -> None:
-    """Draw loss, learning rate and validation results side by side into ``target`` (PNG)."""
+    """Draw loss, learning rate and validation results side by side into ``target`` (PNG).
+
+    Raises:
+        UserError: the picture cannot be written, or there is a file of somebody else.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -66,7 +73,9 @@ def plot_curves(train: Series, val: Series, target: Path) -> None:
         _draw(axes, series, names)
         axes.set(title=title, xlabel=unit, ylim=(0, None))
         axes.grid(alpha=0.3)
-    figure.savefig(target, dpi=110)
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=110, format='png')
+    write_output(picture.getvalue(), target)
 
 
 def _draw(axes: Any, series: Series, names: Sequence[str]) -> None:

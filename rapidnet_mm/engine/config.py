@@ -179,13 +179,7 @@ def show_predictions(cfg: Config, folder: str, score_thr: float = 0.3) -> None:
     """
     target = str(Path(folder).absolute())
     hooks = {
-        'mmdet': dict(
-            type='DetVisualizationHook',
-            draw=True,
-            interval=1,
-            score_thr=score_thr,
-            test_out_dir=target,
-        ),
+        'mmdet': dict(type='DetectionPicturesHook', out_dir=target, score_thr=score_thr),
         'mmseg': dict(type='LabelPicturesHook', out_dir=target),
         'mmpretrain': dict(type='ClassPicturesHook', out_dir=target),
     }

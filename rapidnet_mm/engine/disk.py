@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,8 @@ from .hooks.checkpoint import checkpoint_files
 from .hooks.curves import CurvesHook
 from .hooks.stop import StopHook
 
+# No space, over the quota, a disk that is read only.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 LOCK = '.training.lock'
 # The workers of a killed training end within this time, and the lock with them.
 PATIENCE_SECONDS = 6.0
@@ -29,8 +33,10 @@ def named_write_errors(hook: Hook, logger: Any) -> Iterator[None]:
     """
     try:
         yield
-    except UserError:
-        raise
+    except UserError as error:
+        if not _draws(hook):
+            raise
+        logger.warning(f'no picture: {error}')
     except OSError as error:
         if isinstance(hook, CheckpointHook | StopHook):
             raise UserError(
@@ -44,6 +50,22 @@ def named_write_errors(hook: Hook, logger: Any) -> Iterator[None]:
         if not _draws(hook):
             raise
         logger.warning(f'{type(hook).__name__}: no picture: {one_line(error)}')
+
+
+@contextmanager
+def named_start_errors(folder: str | Path) -> Iterator[None]:
+    """Say in a line that a log or a config cannot be written.
+
+    Raises:
+        UserError: inside, a file in the folder could not be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        inside = os.path.realpath(str(error.filename or '')).startswith(os.path.realpath(folder))
+        if not inside and error.errno not in FULL:
+            raise
+        raise UserError(f'--work-dir {folder} cannot be written: {one_line(error)}') from error
 
 
 def _draws(hook: Hook) -> bool:

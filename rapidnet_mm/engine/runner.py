@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.dist import master_only
 from mmengine.logging import MMLogger, print_log
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
@@ -17,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from ..data.checks.check_config import check_data, warn_of_other_classes
 from ..errors import UserError
-from ..files import writable_folder
+from ..files import is_foreign, writable_folder, write_output
 from ..weights.content import WRAPPERS, dataset_meta
 from ..weights.load import fill_model, weights_for
 from ..weights.read import read_checkpoint
@@ -25,7 +26,7 @@ from .config import BUILD_ERRORS, config_fault, named_config_errors
 from .console import dress
 from .cpu import tune_for_cpu
 from .device import default_device
-from .disk import check_is_free, lock, named_write_errors
+from .disk import check_is_free, lock, named_start_errors, named_write_errors
 from .exact.loops import exact_loop
 from .hooks.bad_images import guard_images
 from .hooks.checkpoint import checkpoint_files, checkpoint_folder, latest_checkpoint
@@ -71,7 +72,7 @@ def build_runner(cfg: Config, *, launcher: str = 'none', mode: str = 'train') ->
             cfg.pop(key, None)
         for key in ('val_dataloader', 'val_cfg', 'val_evaluator'):
             cfg.pop(key, None)
-    with named_config_errors():
+    with named_config_errors(), named_start_errors(cfg.work_dir):
         runner = CheckedRunner.from_cfg(cfg)
     runner.work_dir_lock = guard
     if cfg.get('resume'):
@@ -142,6 +143,7 @@ class CheckedRunner(Runner):
     """MMEngine's runner. It reads checkpoints safely, and they have to fit the model."""
 
     work_dir_lock: Any = None  # held until the training is over
+    config_file: Path | None = None  # the config with all changes
 
     def register_hooks(self, *args: Any, **kwargs: Any) -> None:
         """Register the hooks of the config, and what lets a training go on exactly."""
@@ -152,6 +154,20 @@ class CheckedRunner(Runner):
         self.register_hook(StopHook(self._stop_request))
         if not any(isinstance(hook, FiniteLossHook) for hook in self.hooks):
             self.register_hook(FiniteLossHook())
+
+    @master_only
+    def dump_config(self) -> None:
+        """Write the config with all changes to the work directory.
+
+        If the user's own file has that name, it goes to the folder of this run.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        name = os.path.basename(self.cfg.filename or f'{self.timestamp}.py')
+        path = Path(self.work_dir, name)
+        self.config_file = Path(self._log_dir, name) if is_foreign(path) else path
+        write_output(self.cfg.dump().encode(), self.config_file)
 
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
         """Call a method of all hooks, and name what cannot be written."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
-from ..files import write_output
+from ..files import is_foreign, writable_file, write_output
 from .content import AVERAGED, dataset_meta, state_of, wrapper_of
 from .load import check_fit, weights_for
 from .read import read_checkpoint, unpickle
@@ -48,6 +48,7 @@ def convert(source: str, target: str | Path, trust: bool = False) -> str:
         raise UserError(f'{target}: the name of the file to write must end in .safetensors')
     if target.exists() and Path(source).expanduser().exists() and target.samefile(source):
         raise UserError(f'{target} is the file to read; write to another file')
+    writable_file(target, 'the file to write:')
     content = unpickle(source) if trust else read_checkpoint(source)
     weights = to_ours(state_of(content, source)).as_classifier()
     digest = write_checked(weights.state, target, _meta(content))
@@ -91,6 +92,8 @@ def publish(
     card = target.with_suffix('.md')
     if not metrics and card.exists() and _has_metrics(card):
         raise UserError(f'{card} has metrics, which would be lost; give --metrics, or delete it')
+    if is_foreign(card):
+        raise UserError(f'{card} was changed since it was written; move it away, or delete it')
     write_checked(state, target, meta)
     lines = _card(model, config, config_text, target, digest, content, metrics or {})
     write_output(''.join(f'{line}\n' for line in lines).encode(), card)

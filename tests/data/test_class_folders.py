@@ -126,10 +126,43 @@ def test_listing_is_fast_enough_for_a_million_files(tmp_path):
     assert seconds < 0.3  # under two minutes for 1.28 million, some 10 s on most machines
 
 
-def test_an_annotation_file_is_left_to_mmpretrain_but_has_to_be_there(root):
+def test_a_list_of_images_is_checked(root):
     refused(config(root, ann_file='train.txt'), 'train.txt does not exist')
-    (root / 'train.txt').write_text('ant/0.JPEG 0\n')
+    (root / 'train.txt').write_text('ant/0.JPEG 0\nbee/1.JPEG 2\n')
     check_data(config(root, ann_file='train.txt'))
+
+
+@pytest.mark.parametrize(
+    ('content', 'parts'),
+    [
+        (b'', ['lists no images']),
+        (b'ant/0.JPEG 0\n\n', ['line 2 is empty']),
+        (b'ant/0.JPEG\n', ['line 1', 'FILE CLASS']),
+        (b'ant/0.JPEG ant\n', ['line 1', 'FILE CLASS']),
+        (b'ant/0.JPEG -1\n', ['line 1', 'FILE CLASS']),
+        (b'ant/0.JPEG 3\n', ['num_classes is 3', 'class 3', 'num_classes=4']),
+        (b'ant/0.JPEG 0\nant/9.JPEG 0\n', ['1 of 2 images', '9.JPEG (missing)', 'train.txt']),
+        (b'ant/\xff.JPEG 0\n', ['UTF-8']),
+    ],
+)
+def test_faults_of_a_list_are_named_with_their_line(root, content, parts):
+    (root / 'train.txt').write_bytes(content)
+    refused(
+        config(root, ann_file='train.txt'), 'train.txt' if 'class 3' not in parts else '', *parts
+    )
+
+
+def test_a_list_uses_no_more_classes_than_there_are_names(root):
+    (root / 'train.txt').write_text('ant/0.JPEG 2\n')
+    names = dict(classes=['ant', 'bee'])
+    refused(config(root, 2, ann_file='train.txt', metainfo=names), 'class 2', '2 classes')
+
+
+def test_a_list_without_labels_needs_images_only(root):
+    (root / 'train.txt').write_text('ant/0.JPEG\n')
+    check_data(config(root, ann_file='train.txt', with_label=False))
+    (root / 'train.txt').write_text('ant/9.JPEG\n')
+    refused(config(root, ann_file='train.txt', with_label=False), '9.JPEG (missing)')
 
 
 def test_folders_behind_a_url_are_not_listed(monkeypatch):

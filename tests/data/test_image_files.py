@@ -111,7 +111,9 @@ def reads(monkeypatch):
     """The image files that were read."""
     calls = []
     read = files.look_at
-    monkeypatch.setattr(files, 'look_at', lambda path: calls.append(path) or read(path))
+    monkeypatch.setattr(
+        files, 'look_at', lambda path, whole: calls.append(path) or read(path, whole)
+    )
     return calls
 
 
@@ -152,3 +154,43 @@ def test_a_damaged_note_does_not_count(images, reads, cache):
         file.write_text('{')
     check_images(images)
     assert len(reads) == 16
+
+
+def saved(path, pixels, **options):
+    """A JPEG of many kilobytes, as cameras and editors write it."""
+    Image.fromarray(pixels).save(path, 'jpeg', **options)
+    return path
+
+
+NOISE = np.random.default_rng(1).integers(0, 255, (300, 400, 3), np.uint8)
+OPTIONS = [{}, dict(optimize=True), dict(subsampling=0, quality=95)]
+PROGRESSIVE = [dict(progressive=True), dict(optimize=True, progressive=True)]
+
+
+@pytest.mark.parametrize('options', OPTIONS)
+@pytest.mark.parametrize('place', [0.2, 0.6, 0.9])
+def test_a_hole_of_zeros_in_a_jpeg_is_found(tmp_path, options, place):
+    path = saved(tmp_path / 'a.jpg', NOISE, **options)
+    data = bytearray(path.read_bytes())
+    start = int(len(data) * place)
+    data[start : start + 512] = bytes(512)
+    path.write_bytes(data)
+    assert f'a.jpg (damaged: a hole of zeros at byte {start}' in refusal(check_images, [path])
+
+
+def test_a_hole_in_the_tables_of_a_jpeg_is_found(tmp_path):
+    path = saved(tmp_path / 'a.jpg', NOISE)
+    data = bytearray(path.read_bytes())
+    start = data.index(b'\xff\xdb') + 8
+    data[start : start + 64] = bytes(64)
+    path.write_bytes(data)
+    assert f'a hole of zeros at byte {start}' in refusal(check_images, [path])
+
+
+@pytest.mark.parametrize('options', OPTIONS + PROGRESSIVE)
+@pytest.mark.parametrize('colour', [0, 128, 255])
+def test_a_plain_jpeg_has_no_hole(tmp_path, options, colour):
+    """Its tables give one colour the shortest code, which has zeros only."""
+    pixels = np.full((900, 1200, 3), colour, np.uint8)
+    pixels[:, :20] = 255 - colour
+    check_images([saved(tmp_path / 'a.jpg', pixels, **options)])

@@ -222,6 +222,36 @@ def test_a_stranger_inside_our_folder_is_not_thrown_away(tmp_path):
     assert contents(root) == before
 
 
+@pytest.mark.parametrize(
+    'name', ['train/mine.jpg', 'train/000002.jpg', 'annotations/instances_val.json', 'labels/link']
+)
+@pytest.mark.parametrize('train', [1, FEW['train']])
+def test_what_was_added_or_changed_below_our_folder_stays(tmp_path, name, train):
+    root = make_shapes(tmp_path / 'shapes', **FEW)
+    if name == 'labels/link':
+        (root / name).symlink_to(root / 'train')
+    else:
+        (root / name).write_bytes(b'mine')
+    (root / 'val/000001.jpg').unlink()  # so that the data set is made again
+    before = contents(root)
+    with pytest.raises(UserError, match=name):
+        make_shapes(root, **{**FEW, 'train': train})
+    assert contents(root) == before
+
+
+def test_a_data_set_of_an_earlier_version_is_replaced_but_no_other_file(tmp_path):
+    root = make_shapes(tmp_path / 'shapes', **FEW)
+    marker = json.loads((root / 'dataset.json').read_text())
+    del marker['files']
+    (root / 'dataset.json').write_text(json.dumps(marker))
+    (root / 'train/mine.jpg').write_bytes(b'mine')
+    with pytest.raises(UserError, match=r'train/mine\.jpg'):
+        make_shapes(root, **{**FEW, 'train': 1})
+    (root / 'train/mine.jpg').unlink()
+    make_shapes(root, **{**FEW, 'train': 1})
+    assert len(list((root / 'train').iterdir())) == 1
+
+
 @pytest.mark.parametrize('existing', [False, True])
 def test_an_interruption_leaves_no_half_written_data_set(tmp_path, monkeypatch, existing):
     root = tmp_path / 'shapes'

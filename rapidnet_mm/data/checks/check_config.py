@@ -152,7 +152,10 @@ def _evaluates_masks(evaluator: Any) -> bool:
 def _check_model(model: Any, checker: DatasetChecker) -> None:
     """Check that heads and losses of a model's config have the classes of a data set."""
     classes = checker.class_names()
+    highest = checker.highest_class()
     if not classes:
+        for node, place in _nodes(model, 'model') if highest is not None else ():
+            _check_highest_class(node, place, highest, checker.where)
         return
     for node, place in _nodes(model, 'model'):
         _check_class_count(node, place, len(classes), checker.where)
@@ -178,6 +181,15 @@ def _check_class_count(node: Mapping[str, Any], place: str, classes: int, where:
         raise UserError(
             f'{place}.num_classes is {count}, but {where} has {classes} classes; '
             f'set {place}.num_classes={classes}'
+        )
+
+
+def _check_highest_class(node: Mapping[str, Any], place: str, highest: int, where: str) -> None:
+    count = node.get('num_classes')
+    if isinstance(count, int) and count <= highest:
+        raise UserError(
+            f'{place}.num_classes is {count}, but {where} has class {highest}, and the first is 0; '
+            f'set {place}.num_classes={highest + 1} or more'
         )
 
 

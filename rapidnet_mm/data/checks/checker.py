@@ -75,6 +75,10 @@ class DatasetChecker(ABC):
             UserError: the config of the data set is not valid.
         """
 
+    def highest_class(self) -> int | None:
+        """Return the highest class number that :meth:`check` met; None if names say how many."""
+        return None
+
     def is_remote(self) -> bool:
         """Return whether the files are behind a URL or in another storage backend."""
         return bool(self.config.get('backend_args')) or '://' in str(self.config.get('data_root'))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ...errors import UserError
 from .checker import DatasetChecker
 from .image_files import check_images, name_fault
+from .image_lists import check_image_list
 from .messages import first_few, folders_beside
 from .sources import how_to_get
 
@@ -25,17 +26,20 @@ SORT = (
 class ClassFolderChecker(DatasetChecker):
     """Checks a folder of class folders and the structure of each image.
 
-    A data set with an annotation file or without labels needs no class folders. Only the
-    annotation file has to exist.
+    A data set with an annotation file or without labels needs no class folders. An annotation file
+    lists the images.
     """
 
     types = ('CustomDataset', 'ImageNet')
+    _highest: int | None = None
 
     def check_files(self) -> None:
         """Check the class folders and their images; see :class:`DatasetChecker`."""
         dataset = self.build()
-        if dataset.ann_file and not os.path.isfile(dataset.ann_file):
-            raise UserError(f'ann_file {dataset.ann_file} does not exist')
+        if dataset.ann_file:
+            self._highest = check_image_list(
+                dataset.ann_file, dataset.img_prefix or '', dataset.with_label, dataset.CLASSES
+            )
         if not _needs_folders(dataset):
             return
         folder = _existing_folder(dataset)
@@ -49,6 +53,10 @@ class ClassFolderChecker(DatasetChecker):
         """Return the names from the config, or else those of the class folders."""
         dataset = self.build()
         return tuple(dataset.CLASSES) if dataset.CLASSES else self.folder_names()
+
+    def highest_class(self) -> int | None:
+        """Return the highest class number in the annotation file; see :class:`DatasetChecker`."""
+        return self._highest
 
     def folder_names(self) -> tuple[str, ...]:
         """Return the sorted names of the class folders, () if there are none on this machine.

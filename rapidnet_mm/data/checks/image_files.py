@@ -1,4 +1,8 @@
-"""Are all images there, and whole? The structure of each file is read, and nothing is decoded."""
+"""Are all images there, and whole? The structure of each file is read, and nothing is decoded.
+
+Holes in JPEGs are looked for too where that takes seconds. In large data sets that is done when an
+image is loaded, see ``engine/hooks/bad_images.py``.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,13 +21,15 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ...errors import UserError
+from .holes import hole_in
 from .image_formats import Damaged, Header, read_header
 from .notes import read_note, write_note
 
-VERSION = 2  # raise it when the check of a file becomes stricter: older notes then do not count
+VERSION = 3  # raise it when the check of a file becomes stricter: older notes then do not count
 THREADS = 16  # they wait for the disk or the network, not for the processor
 BATCH = 64  # image files that a thread reads before it reports
 PATIENCE = 3.0  # seconds before a progress bar appears
+READ_WHOLE = 2**30  # bytes of new images that are looked through for holes before a training
 NAMED = 3  # bad files that a message names
 PIXELS, SIDE = 2**30, 2**20  # OpenCV loads no larger images; these can be set by its variables
 KINDS = {
@@ -89,7 +96,9 @@ def read_images(files: Sequence[str], remember: bool = True) -> dict[str, ImageF
         if note and note[0] == states[file]:
             images[file] = ImageFile(None, Header(*note[1]))
     unknown = [file for file in files if file not in images]
-    seen = read_in_threads(look_at, unknown, BATCH, f'checking {len(unknown)} images')
+    total = sum(states[file][0] for file in unknown if states[file])
+    look = partial(look_at, whole=total <= READ_WHOLE)
+    seen = read_in_threads(look, unknown, BATCH, f'checking {len(unknown)} images')
     images.update(zip(unknown, seen, strict=True))
     changed = set()
     for file in unknown if remember else ():
@@ -120,8 +129,8 @@ def state_of(path: str) -> list[int] | None:
     return [status.st_size, status.st_mtime_ns]
 
 
-def look_at(path: str) -> ImageFile:
-    """Read the structure of an image file."""
+def look_at(path: str, whole: bool = True) -> ImageFile:
+    """Read the structure of an image file, and with ``whole`` look for a hole in all its bytes."""
     try:
         if fault := name_fault(path) or _kind_fault(os.stat(path).st_mode):
             return ImageFile(fault)
@@ -130,6 +139,10 @@ def look_at(path: str) -> ImageFile:
             if not size:
                 return ImageFile('empty')
             header = read_header(file, size)
+            if whole:
+                file.seek(0)
+                if hole := hole_in(file.read()):
+                    raise Damaged(f'damaged: {hole}')
         if header is None:
             header, fault = _other_format(path)
         else:

@@ -14,15 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ...files import write_atomically
+from ...files import cache_folder, write_atomically
 
 VERSION = 2  # raise it when the checks become stricter: fingerprints of older notes then differ
-
-
-def cache_folder() -> Path:
-    """Return the folder of the notes, ``~/.cache/rapidnet_mm`` or below ``$XDG_CACHE_HOME``."""
-    root = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
-    return Path(root) / 'rapidnet_mm'
 
 
 def fingerprint(folders: Iterable[str], files: Iterable[str] = ()) -> str | None:

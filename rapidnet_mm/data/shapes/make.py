@@ -3,7 +3,7 @@
 The pictures look like photographs: textured shapes overlap between a sky and a ground. They are
 drawn from a seed and stored as COCO instances and as label images like ADE20K's::
 
-    ROOT/dataset.json                        the arguments; marks the folder as ours
+    ROOT/dataset.json                        the arguments, hashes; marks the folder as ours
     ROOT/annotations/instances_train.json    boxes, polygons, crowds as RLE; ids have gaps
     ROOT/train/000001.jpg                    RGB, JPEG quality 90
     ROOT/labels/train/000001.png             uint8: 0 unlabelled, then SEMANTIC_CLASSES from 1
@@ -14,8 +14,10 @@ For classification each picture has one object, in class folders like ImageNet's
     ROOT/train/disc/000001.jpg               and the same for val
 """
 
+import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +31,11 @@ from .scenes import Scene, draw_object, draw_scene
 
 MARKER = 'dataset.json'
 SPLITS = ('train', 'val')
+HASHES = 'files'  # in dataset.json: what the files are, so that none is lost that was changed
+NAMES = re.compile(
+    r'(train|val)/(\w+/)?\d{6}\.jpg|labels/(train|val)/\d{6}\.png'
+    r'|annotations/instances_(train|val)\.json'
+)
 JPEG = (cv2.IMWRITE_JPEG_QUALITY, 90)
 # One scene of so many has a crowd, one has no objects. They are counted, so that a small data set
 # has both.
@@ -43,8 +50,8 @@ def make_shapes(root, train: int = 200, val: int = 50, size=(256, 192), seed: in
     """Write scenes with boxes, masks and label images to the folder ``root``; return its path.
 
     The same arguments give the same bytes. If the folder holds this data set already, nothing is
-    written. A data set that was made with other arguments is replaced. A folder with other files
-    stays as it is. An interrupted call leaves no half of a data set.
+    written. A data set that was made with other arguments is replaced. A folder with other files,
+    or with files that were changed, stays as it is. An interrupted call leaves no half of one.
 
     Args:
         root: the folder to write.
@@ -105,15 +112,21 @@ def _checked_spec(train, val, size, seed) -> dict:
     return {**_GENERATOR, **counts, 'size': [width, height], 'seed': seed}
 
 
-def _read_spec(root: Path) -> dict | None:
+def _read_marker(root: Path) -> dict | None:
     """Return the content of ``dataset.json``, None if it does not exist or is not ours."""
     try:
-        spec = json.loads((root / MARKER).read_text())
+        content = json.loads((root / MARKER).read_text())
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
-    if not isinstance(spec, dict) or spec.get('generator') != _GENERATOR['generator']:
+    if not isinstance(content, dict) or content.get('generator') != _GENERATOR['generator']:
         return None
-    return spec
+    return content
+
+
+def _read_spec(root: Path) -> dict | None:
+    """Return the arguments in ``dataset.json``, None if it does not exist or is not ours."""
+    content = _read_marker(root)
+    return content and {key: value for key, value in content.items() if key != HASHES}
 
 
 def _is_complete(root: Path, spec: dict) -> bool:
@@ -144,12 +157,36 @@ def _check_replaceable(root: Path) -> None:
         return
     if not root.is_dir():
         raise UserError(f'{root} is a file; the data set needs a folder')
-    ours = {MARKER, 'annotations', 'labels', *SPLITS} if _read_spec(root) else set()
-    if others := sorted({entry.name for entry in root.iterdir()} - ours):
+    marker = _read_marker(root)
+    others = [name for name, path in _files_in(root) if not _is_ours(name, path, marker)]
+    if others:
         raise UserError(
-            f'{root} holds {others[0]!r}, which is not a part of this data set; '
-            'choose an empty or a new folder'
+            f'{root} holds {others[0]!r}, which is not a part of this data set, or was changed '
+            'since; choose an empty or a new folder'
         )
+
+
+def _files_in(root: Path) -> Iterator[tuple[str, Path]]:
+    """Yield all that is in a folder with its name in it, without the folders themselves."""
+    for path in sorted(root.rglob('*')):
+        if path.is_symlink() or not path.is_dir():
+            yield path.relative_to(root).as_posix(), path
+
+
+def _is_ours(name: str, path: Path, marker: dict | None) -> bool:
+    """Return whether a file of a data set is as it was written."""
+    if marker is None:
+        return False
+    if name == MARKER:
+        return True
+    hashes = marker.get(HASHES)
+    if hashes is None:  # an earlier version did not write any
+        return NAMES.fullmatch(name) is not None
+    return path.is_file() and not path.is_symlink() and hashes.get(name) == _hash_of(path)
+
+
+def _hash_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def _build(root: Path, spec: dict) -> None:
@@ -157,7 +194,8 @@ def _build(root: Path, spec: dict) -> None:
         _build_classes(root, spec)
     else:
         _build_scenes(root, spec)
-    (root / MARKER).write_text(json.dumps(spec, indent=2) + '\n')
+    hashes = {name: _hash_of(path) for name, path in _files_in(root)}
+    (root / MARKER).write_text(json.dumps({**spec, HASHES: hashes}, indent=2) + '\n')
 
 
 def _build_classes(root: Path, spec: dict) -> None:

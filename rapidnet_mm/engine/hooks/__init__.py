@@ -5,7 +5,8 @@ from .checkpoint import AtomicBackend, AtomicCheckpointHook
 from .curves import CurvesHook
 from .finite import FiniteLossHook
 from .memory import TrimMemoryHook
-from .pictures import ClassPicturesHook, LabelPicturesHook
+from .pictures import ClassPicturesHook, DetectionPicturesHook, LabelPicturesHook
+from .unaveraged import UnaveragedMetricsHook
 
 __all__ = [
     'AtomicBackend',
@@ -13,7 +14,9 @@ __all__ = [
     'BadImagesHook',
     'ClassPicturesHook',
     'CurvesHook',
+    'DetectionPicturesHook',
     'FiniteLossHook',
     'LabelPicturesHook',
     'TrimMemoryHook',
+    'UnaveragedMetricsHook',
 ]

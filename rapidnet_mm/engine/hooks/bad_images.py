@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.dataset import BaseDataset
+from mmengine.dist import all_gather_object, is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
+from ...data.checks.holes import hole_in
 from ...errors import UserError, one_line
+from ..exact.draws import SeededDataset
 
 SPARED = 3  # so many bad images never stop a training, however small the data set is
 
@@ -56,17 +62,20 @@ class BadImagesHook(Hook):
         for path in self._bad_images():
             if path not in self.named:
                 self.named.add(path)
-                runner.logger.warning(
-                    f'{path} cannot be decoded: another image takes its place; get it again'
-                )
+                line = f'{path} cannot be decoded: another image takes its place; get it again'
+                if is_main_process():
+                    runner.logger.warning(line)
+                else:  # the loggers of the other processes are silent
+                    print(f'warning: {line}', file=sys.stderr)
 
     def after_train(self, runner: Any) -> None:
-        """Say how many bad images there were."""
-        if self.named:
+        """Say how many bad images there were in all processes."""
+        named = set().union(*all_gather_object(self.named))
+        if named:
             total = sum(len(guard.is_bad) for guard in self.guards)
             runner.logger.warning(
-                f'{len(self.named)} of {total} training images could not be decoded, and others '
-                f'took their places: {", ".join(sorted(self.named)[:3])}'
+                f'{len(named)} of {total} training images could not be decoded, and others '
+                f'took their places: {", ".join(sorted(named)[:3])}'
             )
 
     def _bad_images(self) -> Iterator[str]:
@@ -96,6 +105,7 @@ class Guard:
         self.prepare = dataset.prepare_data
         # The worker processes share the memory of these tensors with this one.
         self.is_bad = torch.zeros(len(dataset), dtype=torch.bool).share_memory_()
+        self.is_whole = torch.zeros(len(dataset), dtype=torch.bool).share_memory_()
         self.limit = torch.tensor(float(SPARED)).share_memory_()
 
     def __call__(self, index: int) -> Any:
@@ -104,12 +114,14 @@ class Guard:
         Raises:
             BadImageError: the image is bad and is needed for a metric, or there are too many.
         """
-        try:
-            return self.prepare(index)
-        except Exception:
-            reason = self._reason(index)
-            if reason is None:  # not the image, but a step after it
-                raise
+        reason = self._hole(index)
+        if reason is None:
+            try:
+                return self.prepare(index)
+            except Exception:
+                reason = self._reason(index)
+                if reason is None:  # not the image, but a step after it
+                    raise
         if self.dataset.test_mode:
             raise BadImageError(
                 f'{self.path(index)} cannot be decoded ({reason}); the metrics need every '
@@ -128,6 +140,18 @@ class Guard:
         """Return the path of an image."""
         return str(self.dataset.get_data_info(index).get('img_path'))
 
+    def _hole(self, index: int) -> str | None:
+        """Return where the image has a hole, which decoders do not notice. It is read once."""
+        if self.is_whole[index]:
+            return None
+        hole = None
+        with suppress(
+            LookupError, OSError, TypeError, ValueError
+        ):  # no local file; loading will say more
+            hole = hole_in(Path(self.dataset.get_data_info(index)['img_path']).read_bytes())
+        self.is_whole[index] = hole is None
+        return hole
+
     def _reason(self, index: int) -> str | None:
         """Return why the image or its labels cannot be loaded, None if they can."""
         item = self.dataset.get_data_info(index)
@@ -145,6 +169,9 @@ def _datasets(dataset: Any) -> Iterator[BaseDataset]:
     """Yield a data set, or those inside ConcatDataset, RepeatDataset and other wrappers."""
     if isinstance(dataset, BaseDataset):
         yield dataset
+        return
+    if isinstance(dataset, SeededDataset):
+        yield from _datasets(dataset.inner)
         return
     for inner in (getattr(dataset, 'dataset', None), *getattr(dataset, 'datasets', ())):
         if inner is not None:

@@ -1,22 +1,27 @@
-"""Pictures of predictions beside the ground truth: of label maps, and of classified images."""
+"""Pictures of predictions beside the ground truth: of boxes, label maps and classified images."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from mmengine.hooks import Hook
-from mmengine.registry import HOOKS
+from mmengine.registry import HOOKS, VISUALIZERS
 
 from ...display.drawing import Panel, compose, legend_of, paint, palette_of
-from ...display.images import read_image, write_image
+from ...display.images import picture_name, read_image, write_image
 from ...display.results import Classification
+from ...errors import UserError
+from ...files import is_foreign, same_name
 
 
 class _PicturesHook(Hook):
-    """Writes a picture of every test image.
+    """Writes a picture of every test image, under the image's name.
+
+    Images of the same name lie in different folders, and so do their pictures.
 
     Args:
         out_dir: the folder of the pictures.
@@ -26,6 +31,23 @@ class _PicturesHook(Hook):
 
     def __init__(self, out_dir: str | Path):
         self.out_dir = Path(out_dir)
+        self._names: dict[str, Path] = {}
+
+    def before_test(self, runner: Any) -> None:
+        """Choose the names.
+
+        Raises:
+            UserError: a picture would replace a file of somebody else.
+        """
+        dataset = runner.test_dataloader.dataset
+        infos = map(dataset.get_data_info, range(len(dataset)))
+        self._names = self._names_of(dict.fromkeys(info['img_path'] for info in infos))
+        pictures = [self.out_dir / name for name in self._names.values()]
+        if foreign := next(filter(is_foreign, pictures), None):
+            raise UserError(
+                f'--show-dir {self.out_dir}: {foreign.relative_to(self.out_dir)} is there already '
+                'and this command has not written it; choose another folder'
+            )
 
     def after_test_iter(
         self,
@@ -38,16 +60,59 @@ class _PicturesHook(Hook):
         meta = runner.test_dataloader.dataset.metainfo
         for sample in outputs:
             picture = self._drawn(read_image(sample.img_path)[..., ::-1], sample, meta)
-            name = self._name(Path(sample.img_path)).with_suffix('.jpg')
+            name = self._names.get(sample.img_path) or self._name(Path(sample.img_path))
             write_image(picture[..., ::-1], self.out_dir / name)
+
+    def _names_of(self, sources: Iterable[str]) -> dict[str, Path]:
+        """Return where in the folder the pictures of all images go."""
+        paths = {source: Path(source) for source in sources}
+        names = {source: self._name(path) for source, path in paths.items()}
+        if same_name(names.values(), self.out_dir) is None:
+            return names
+        root = os.path.commonpath([path.parent for path in paths.values()])
+        names = {source: path.relative_to(root) for source, path in paths.items()}
+        names = {source: name.with_name(f'{name.name}.jpg') for source, name in names.items()}
+        if twice := same_name(names.values(), self.out_dir):
+            raise UserError(f'--show-dir {self.out_dir}: two images would have the picture {twice}')
+        return names
 
     def _drawn(self, image: np.ndarray, sample: Any, meta: Mapping[str, Any]) -> np.ndarray:
         """Return the picture of an image with its prediction, both RGB."""
         raise NotImplementedError
 
     def _name(self, source: Path) -> Path:
-        """Return where in the folder the picture of a file goes, with any suffix."""
-        return Path(source.name)
+        """Return where in the folder the picture of a file goes."""
+        return Path(source.name).with_suffix('.jpg')
+
+
+@HOOKS.register_module()
+class DetectionPicturesHook(_PicturesHook):
+    """Writes a picture of every test image: ground truth on the left, prediction on the right.
+
+    Args:
+        out_dir: the folder; a picture has the name of its image.
+        score_thr: the least score of the detections to draw.
+    """
+
+    def __init__(self, out_dir: str | Path, score_thr: float = 0.3):
+        super().__init__(out_dir)
+        self.score_thr = score_thr
+        self._visualizer: Any = None
+
+    def before_test(self, runner: Any) -> None:
+        """Choose the names, and make what draws."""
+        super().before_test(runner)
+        # The runner's own visualizer would also keep each picture among the logs.
+        config = {**runner.cfg.visualizer, 'vis_backends': None, 'name': f'in {self.out_dir}'}
+        self._visualizer = VISUALIZERS.build(config)
+        self._visualizer.dataset_meta = runner.test_dataloader.dataset.metainfo
+
+    def _drawn(self, image: np.ndarray, sample: Any, meta: Mapping[str, Any]) -> np.ndarray:  # noqa: ARG002
+        self._visualizer.add_datasample('image', image, sample, pred_score_thr=self.score_thr)
+        return self._visualizer.get_image()
+
+    def _name(self, source: Path) -> Path:
+        return picture_name(Path(source.name))
 
 
 @HOOKS.register_module()
@@ -85,4 +150,4 @@ class ClassPicturesHook(_PicturesHook):
         return compose([Panel(f'is {classes[label]}', image)], result.legend(palette_of(meta)))
 
     def _name(self, source: Path) -> Path:
-        return Path(source.parent.name, source.name)
+        return Path(source.parent.name, source.name).with_suffix('.jpg')

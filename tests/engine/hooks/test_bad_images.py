@@ -8,8 +8,13 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from rapidnet_mm import UserError
+from rapidnet_mm.data.checks import image_files
 from rapidnet_mm.data.checks.image_files import check_images
+from rapidnet_mm.data.shapes.make import make_classes, make_shapes
+from rapidnet_mm.engine.exact.draws import SeededDataset
 from rapidnet_mm.engine.hooks.bad_images import BadImagesHook, guard_images
+from tests.engine.test_resume import configured
+from tests.engine.test_resume import train as train_config
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (40, 48, 3), np.uint8)
 
@@ -43,6 +48,14 @@ def spoil(path):
     check_images([path])
 
 
+def make_hole(path, start=0.5, length=200):
+    """Put zeros into a JPEG, as a disk does that lost power."""
+    data = bytearray(path.read_bytes())
+    first = int(len(data) * start)
+    data[first : first + length] = bytes(length)
+    path.write_bytes(data)
+
+
 def loader(folder, test_mode=False, workers=2, fails_at=None):
     """A data loader as the runner builds it: the guard is there before the workers."""
     step = Names()
@@ -53,7 +66,7 @@ def loader(folder, test_mode=False, workers=2, fails_at=None):
         test_mode=test_mode,
         data_prefix={},
     )
-    dataset = images if test_mode else RepeatDataset(images, 2)
+    dataset = SeededDataset(images if test_mode else RepeatDataset(images, 2), seed=0)
     guard_images(dataset)
     return DataLoader(dataset, 4, num_workers=workers, collate_fn=pseudo_collate)
 
@@ -132,3 +145,29 @@ def test_the_random_numbers_of_a_good_epoch_do_not_change(folder):
     after = np.random.random()
     np.random.seed(0)
     assert after == np.random.random()
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_a_hole_that_decoders_do_not_notice_is_a_bad_image(folder, workers):
+    make_hole(folder / '07.jpg')
+    names, lines = train(loader(folder, workers=workers))
+    assert '07.jpg' not in names
+    assert f'{folder}/07.jpg' in lines[0]
+    with pytest.raises(UserError, match=r'07\.jpg cannot be decoded \(a hole of zeros at byte \d+'):
+        list(loader(folder, test_mode=True, workers=workers))
+
+
+@pytest.mark.slow
+def test_a_training_goes_on_without_the_bad_image(tmp_path, monkeypatch):
+    """Through the real runner, in a data set that is too large to be read whole before."""
+    monkeypatch.setattr(image_files, 'READ_WHOLE', 0)
+    make_shapes(tmp_path / 'shapes', train=8, val=2, size=(96, 64))
+    make_classes(tmp_path / 'shapes_classes', train=20, val=5)
+    bad = sorted((tmp_path / 'shapes_classes/train').rglob('*.jpg'))[3]
+    Image.fromarray(PIXELS).save(bad)
+    make_hole(bad)
+    train_config(configured('classifier', tmp_path, tmp_path / 'run', workers=2, interval=12))
+    (log,) = (tmp_path / 'run').glob('*/*.log')
+    lines = [line for line in log.read_text().splitlines() if bad.name in line]
+    assert len(lines) == 2
+    assert (tmp_path / 'run/iter_12.pth').is_file()

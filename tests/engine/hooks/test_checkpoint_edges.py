@@ -60,7 +60,9 @@ def test_a_write_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
     monkeypatch.setattr(os, 'fsync', lambda *arguments: record('sync', sync, *arguments))
     monkeypatch.setattr(os, 'replace', lambda *arguments: record('rename', rename, *arguments))
     write_atomically(b'whole', target)
-    assert moments == [('sync', [b'whole'], False), ('rename', [b'whole'], False)]
+    whole = [b'whole']
+    assert moments[:2] == [('sync', whole, False), ('rename', whole, False)]
+    assert moments[2:] == [('sync', [], True)]  # the folder, with the new name in it
     assert [path.name for path in target.parent.iterdir()] == ['epoch_1.pth']
     assert target.read_bytes() == b'whole'
 

@@ -1,0 +1,89 @@
+"""Does the learning rate's schedule fit the length of a training? Doubts, one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from mmengine.optim.scheduler import (
+    ConstantParamScheduler,
+    CosineAnnealingParamScheduler,
+    LinearParamScheduler,
+    MultiStepParamScheduler,
+    PolyParamScheduler,
+    StepParamScheduler,
+)
+from mmengine.runner import EpochBasedTrainLoop, Runner
+
+LONGEST_WARM_UP = 0.5  # of a training; published recipes have less than a tenth
+ENDLESS = 10**8  # MMEngine's end of a schedule that has none is larger
+SLACK = 1.05  # the last steps of a decay may lie behind the end of the training
+
+
+class Length(NamedTuple):
+    """How long a training is."""
+
+    epochs: int | None  # None if it counts iterations
+    iterations: int
+
+    def of(self, scheduler: Any) -> tuple[int, str]:
+        """Return the length in the unit of a scheduler, and the unit."""
+        if scheduler.by_epoch and self.epochs is not None:
+            return self.epochs, 'epochs'
+        return self.iterations, 'iterations'
+
+
+def schedule_doubts(runner: Runner) -> list[str]:
+    """Return what is odd about the schedulers of a training, one line each."""
+    loop = runner.train_loop
+    by_epoch = isinstance(loop, EpochBasedTrainLoop)
+    length = Length(loop.max_epochs if by_epoch else None, loop.max_iters)
+    schedulers = runner.param_schedulers
+    if not isinstance(schedulers, list):  # none, or those of several optimizers
+        return []
+    return [
+        f'param_scheduler.{index} ({type(scheduler).__name__}) {doubt}'
+        for index, scheduler in enumerate(schedulers)
+        for doubt in _doubts(scheduler, length)
+    ]
+
+
+def _doubts(scheduler: Any, length: Length) -> Iterator[str]:
+    total, unit = length.of(scheduler)
+    begin, end = scheduler.begin, scheduler.end
+    if begin >= total:
+        yield f'begins after {begin} {unit}, but the training has {total}: it does nothing'
+        return
+    if _is_warm_up(scheduler):
+        if end - begin > LONGEST_WARM_UP * (total - begin):
+            fit = max(1, total // 10)
+            yield (
+                f'warms up for {end - begin} {unit} of {total}: the learning rate is too low for '
+                f'most of the training; set its end to about {begin + fit}, or train longer'
+            )
+    elif isinstance(scheduler, MultiStepParamScheduler):
+        late = sorted(step for step in scheduler.milestones if begin + step >= total)
+        if late:
+            yield (
+                f'lowers the learning rate after {", ".join(map(str, late))} {unit}, but the '
+                f'training has {total}; set its milestones to fit'
+            )
+    elif isinstance(scheduler, StepParamScheduler):
+        if begin + scheduler.step_size >= total:
+            yield (
+                f'lowers the learning rate every {scheduler.step_size} {unit}, but the training '
+                f'has {total}; set a smaller step_size'
+            )
+    elif isinstance(scheduler, CosineAnnealingParamScheduler | PolyParamScheduler):
+        finish = begin + scheduler.T_max if hasattr(scheduler, 'T_max') else end
+        if SLACK * total < finish < ENDLESS:
+            yield (
+                f'ends after {finish} {unit}, but the training has {total}: the learning rate '
+                'stays high; set its end to fit'
+            )
+
+
+def _is_warm_up(scheduler: Any) -> bool:
+    if isinstance(scheduler, LinearParamScheduler):
+        return scheduler.start_factor < scheduler.end_factor
+    return isinstance(scheduler, ConstantParamScheduler) and scheduler.factor < 1
