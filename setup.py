@@ -89,6 +89,7 @@ setup(
         'pycocotools>=2.0.7',
         'faster-coco-eval>=1.6',
         'filelock',
+        'huggingface_hub>=0.25',
         'matplotlib',
         'rich',
         'safetensors>=0.4.3',

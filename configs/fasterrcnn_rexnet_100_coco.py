@@ -2,8 +2,6 @@
 # Published AP: 38.5, on a schedule not known to us;
 # here all backbones share the 1x recipe.
 #     tools/dist_train.sh configs/fasterrcnn_rexnet_100_coco.py 8
-# The ImageNet weights are the authors' file or timm's, unchanged; for another place: --cfg-options
-#     model.backbone.init_cfg.checkpoint=FILE
 _base_ = [
     '_base_/models/fasterrcnn_fpn.py',
     '_base_/datasets/coco_bbox_1200.py',
@@ -15,7 +13,7 @@ model = dict(
     backbone=dict(
         type='ReXNet',
         width_mult=1.0,
-        init_cfg=dict(type='Pretrained', checkpoint='checkpoints/rexnet_100.pth'),
+        init_cfg=dict(type='Pretrained', checkpoint='rexnet_100'),
     ),
     neck=dict(in_channels=[38, 61, 128, 185]),
 )

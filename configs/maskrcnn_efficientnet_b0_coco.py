@@ -2,8 +2,6 @@
 # Published mask / box AP: 34.8 / 38.4, on a schedule not known to us;
 # here all backbones share the 1x recipe.
 #     tools/dist_train.sh configs/maskrcnn_efficientnet_b0_coco.py 8
-# The ImageNet weights are timm's Noisy Student file, unchanged; for another place: --cfg-options
-#     model.backbone.init_cfg.checkpoint=FILE
 _base_ = [
     '_base_/models/maskrcnn_fpn.py',
     '_base_/datasets/coco_instance_1200.py',
@@ -15,7 +13,7 @@ model = dict(
     backbone=dict(
         type='TFEfficientNet',
         arch='b0',
-        init_cfg=dict(type='Pretrained', checkpoint='checkpoints/tf_efficientnet_b0_ns.pth'),
+        init_cfg=dict(type='Pretrained', checkpoint='tf_efficientnet_b0_ns'),
     ),
     neck=dict(in_channels=[24, 40, 112, 320]),
 )

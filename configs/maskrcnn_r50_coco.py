@@ -18,7 +18,7 @@ model = dict(
         frozen_stages=1,
         norm_eval=True,
         style='pytorch',
-        init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet50'),
+        init_cfg=dict(type='Pretrained', checkpoint='resnet50'),
     ),
     neck=dict(in_channels=[256, 512, 1024, 2048]),
 )

@@ -1,7 +1,5 @@
 # Mask R-CNN, RapidNet-S, COCO 2017, 1x (12 epochs, 8 GPUs x 2 images).
 #     tools/dist_train.sh configs/maskrcnn_rapidnet_s_coco.py 8
-# ImageNet weights, as the recipe has them (published files work unchanged):
-#     --cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE
 _base_ = [
     '_base_/models/maskrcnn_fpn.py',
     '_base_/datasets/coco_instance.py',
@@ -10,6 +8,10 @@ _base_ = [
 ]
 
 model = dict(
-    backbone=dict(type='RapidNet', arch='s'),
+    backbone=dict(
+        type='RapidNet',
+        arch='s',
+        init_cfg=dict(type='Pretrained', checkpoint='rapidnet_s'),
+    ),
     neck=dict(in_channels=[32, 64, 112, 224]),
 )

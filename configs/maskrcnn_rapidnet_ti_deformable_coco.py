@@ -2,8 +2,8 @@
 # dilated kernels is deformable.
 # Published ImageNet top-1 of this network: 76.0; no detection number is published.
 #     tools/dist_train.sh configs/maskrcnn_rapidnet_ti_deformable_coco.py 8
-# ImageNet weights of the same network, trained as the ablation was:
-#     --cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE
+# No ImageNet weights of this ablation are published: put your own at
+# checkpoints/rapidnet_ti_deformable.pth, or start with --from-scratch.
 _base_ = ['maskrcnn_rapidnet_ti_coco.py']
 
 model = dict(
@@ -11,6 +11,7 @@ model = dict(
         branches=(
             dict(kernel_size=3, dilation=2),
             dict(kernel_size=3, dilation=3, deformable=True),
-        )
+        ),
+        init_cfg=dict(checkpoint='rapidnet_ti_deformable'),
     )
 )

@@ -2,8 +2,15 @@
 # level instead of two, without positional encoding and large kernels.
 # Published ImageNet top-1 of this network: 75.8; no detection number is published.
 #     tools/dist_train.sh configs/maskrcnn_rapidnet_ti_sldc_coco.py 8
-# ImageNet weights of the same network, trained as the ablation was:
-#     --cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE
+# No ImageNet weights of this ablation are published: put your own at
+# checkpoints/rapidnet_ti_sldc.pth, or start with --from-scratch.
 _base_ = ['maskrcnn_rapidnet_ti_coco.py']
 
-model = dict(backbone=dict(mixer='sldc', use_cpe=False, large_kernel_ffn=False))
+model = dict(
+    backbone=dict(
+        mixer='sldc',
+        use_cpe=False,
+        large_kernel_ffn=False,
+        init_cfg=dict(checkpoint='rapidnet_ti_sldc'),
+    )
+)

@@ -2,8 +2,15 @@
 # static graph instead of dilated convolutions, without positional encoding and large kernels.
 # No row of the paper: it compares with MobileViG-Ti itself. Nothing is published of this network.
 #     tools/dist_train.sh configs/maskrcnn_rapidnet_ti_svga_coco.py 8
-# ImageNet weights of the same network, trained as the ablation was:
-#     --cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE
+# No ImageNet weights of this ablation are published: put your own at
+# checkpoints/rapidnet_ti_svga.pth, or start with --from-scratch.
 _base_ = ['maskrcnn_rapidnet_ti_coco.py']
 
-model = dict(backbone=dict(mixer='svga', use_cpe=False, large_kernel_ffn=False))
+model = dict(
+    backbone=dict(
+        mixer='svga',
+        use_cpe=False,
+        large_kernel_ffn=False,
+        init_cfg=dict(checkpoint='rapidnet_ti_svga'),
+    )
+)

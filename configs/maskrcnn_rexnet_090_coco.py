@@ -2,9 +2,8 @@
 # Published mask / box AP: 35.2 / 38.7, on a schedule not known to us;
 # here all backbones share the 1x recipe.
 #     tools/dist_train.sh configs/maskrcnn_rexnet_090_coco.py 8
-# We know of no ImageNet weights of this width to download. Put yours where init_cfg says, with the
-# authors' layer names or ours; for another place: --cfg-options
-#     model.backbone.init_cfg.checkpoint=FILE
+# No ImageNet weights of this width are published: train them with
+# imagenet/rexnet_090_in1k.py, or start with --from-scratch.
 _base_ = [
     '_base_/models/maskrcnn_fpn.py',
     '_base_/datasets/coco_instance_1200.py',
@@ -16,7 +15,7 @@ model = dict(
     backbone=dict(
         type='ReXNet',
         width_mult=0.9,
-        init_cfg=dict(type='Pretrained', checkpoint='checkpoints/rexnet_090.pth'),
+        init_cfg=dict(type='Pretrained', checkpoint='rexnet_090'),
     ),
     neck=dict(in_channels=[36, 56, 117, 168]),
 )

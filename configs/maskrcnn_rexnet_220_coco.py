@@ -2,9 +2,8 @@
 # Published mask / box AP: 37.8 / 42.0, on a schedule not known to us;
 # here all backbones share the 1x recipe.
 #     tools/dist_train.sh configs/maskrcnn_rexnet_220_coco.py 8
-# We know of no ImageNet weights of this width to download. Put yours where init_cfg says, with the
-# authors' layer names or ours; for another place: --cfg-options
-#     model.backbone.init_cfg.checkpoint=FILE
+# No ImageNet weights of this width are published: train them with
+# imagenet/rexnet_220_in1k.py, or start with --from-scratch.
 _base_ = [
     '_base_/models/maskrcnn_fpn.py',
     '_base_/datasets/coco_instance_1200.py',
@@ -16,7 +15,7 @@ model = dict(
     backbone=dict(
         type='ReXNet',
         width_mult=2.2,
-        init_cfg=dict(type='Pretrained', checkpoint='checkpoints/rexnet_220.pth'),
+        init_cfg=dict(type='Pretrained', checkpoint='rexnet_220'),
     ),
     neck=dict(in_channels=[85, 134, 283, 406]),
 )

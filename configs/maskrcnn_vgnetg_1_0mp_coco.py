@@ -1,7 +1,6 @@
 # Mask R-CNN, VGNetG-1.0MP, COCO 2017, 1x (12 epochs, 8 GPUs x 2 images). No published result.
 #     tools/dist_train.sh configs/maskrcnn_vgnetg_1_0mp_coco.py 8
-# ImageNet weights, as the recipe has them (published files work unchanged):
-#     --cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE
+# The ImageNet weights are of the first version of the authors' code; the file may be gone.
 _base_ = [
     '_base_/models/maskrcnn_fpn.py',
     '_base_/datasets/coco_instance.py',
@@ -10,6 +9,10 @@ _base_ = [
 ]
 
 model = dict(
-    backbone=dict(type='VGNet', arch='g_1_0mp'),
+    backbone=dict(
+        type='VGNet',
+        arch='g_1_0mp',
+        init_cfg=dict(type='Pretrained', checkpoint='vgnetg_1_0mp_paper'),
+    ),
     neck=dict(in_channels=[56, 112, 224, 368]),
 )

@@ -1,7 +1,5 @@
 # Semantic FPN, EfficientNet-B0, ADE20K, 40 000 iterations (8 GPUs x 4 images).
 #     tools/dist_train.sh configs/semfpn_efficientnet_b0_ade20k.py 8
-# The ImageNet weights are timm's Noisy Student file, unchanged; for another place: --cfg-options
-#     model.backbone.init_cfg.checkpoint=FILE
 _base_ = [
     '_base_/models/semfpn.py',
     '_base_/datasets/ade20k.py',
@@ -13,7 +11,7 @@ model = dict(
     backbone=dict(
         type='TFEfficientNet',
         arch='b0',
-        init_cfg=dict(type='Pretrained', checkpoint='checkpoints/tf_efficientnet_b0_ns.pth'),
+        init_cfg=dict(type='Pretrained', checkpoint='tf_efficientnet_b0_ns'),
     ),
     neck=dict(in_channels=[24, 40, 112, 320]),
 )

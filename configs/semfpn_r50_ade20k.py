@@ -1,8 +1,5 @@
 # Semantic FPN, ResNet-50, ADE20K, 40 000 iterations (8 GPUs x 4 images): what others compare with.
 #     tools/dist_train.sh configs/semfpn_r50_ade20k.py 8
-# ImageNet weights, as the recipe has them (torchvision's are downloaded):
-#     --cfg-options model.backbone.init_cfg.type=Pretrained
-#                   model.backbone.init_cfg.checkpoint=torchvision://resnet50
 _base_ = [
     '_base_/models/semfpn.py',
     '_base_/datasets/ade20k.py',
@@ -18,6 +15,7 @@ model = dict(
         norm_cfg=dict(type='BN', requires_grad=True),
         norm_eval=False,
         style='pytorch',
+        init_cfg=dict(type='Pretrained', checkpoint='resnet50'),
     ),
     neck=dict(in_channels=[256, 512, 1024, 2048]),
 )

@@ -1,7 +1,5 @@
 # Semantic FPN, RapidNet-B, ADE20K, 40 000 iterations (8 GPUs x 4 images).
 #     tools/dist_train.sh configs/semfpn_rapidnet_b_ade20k.py 8
-# ImageNet weights, as the recipe has them (published files work unchanged):
-#     --cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE
 _base_ = [
     '_base_/models/semfpn.py',
     '_base_/datasets/ade20k.py',
@@ -10,6 +8,10 @@ _base_ = [
 ]
 
 model = dict(
-    backbone=dict(type='RapidNet', arch='b'),
+    backbone=dict(
+        type='RapidNet',
+        arch='b',
+        init_cfg=dict(type='Pretrained', checkpoint='rapidnet_b'),
+    ),
     neck=dict(in_channels=[64, 128, 224, 416]),
 )

@@ -1,7 +1,5 @@
 # Semantic FPN, RapidNet-Ti, ADE20K, 40 000 iterations (8 GPUs x 4 images).
 #     tools/dist_train.sh configs/semfpn_rapidnet_ti_ade20k.py 8
-# ImageNet weights, as the recipe has them (published files work unchanged):
-#     --cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE
 _base_ = [
     '_base_/models/semfpn.py',
     '_base_/datasets/ade20k.py',
@@ -10,6 +8,10 @@ _base_ = [
 ]
 
 model = dict(
-    backbone=dict(type='RapidNet', arch='ti'),
+    backbone=dict(
+        type='RapidNet',
+        arch='ti',
+        init_cfg=dict(type='Pretrained', checkpoint='rapidnet_ti'),
+    ),
     neck=dict(in_channels=[32, 64, 112, 224]),
 )

@@ -1,7 +1,5 @@
 # Semantic FPN, ReXNet x1.0, ADE20K, 40 000 iterations (8 GPUs x 4 images).
 #     tools/dist_train.sh configs/semfpn_rexnet_100_ade20k.py 8
-# The ImageNet weights are the authors' file or timm's, unchanged; for another place: --cfg-options
-#     model.backbone.init_cfg.checkpoint=FILE
 _base_ = [
     '_base_/models/semfpn.py',
     '_base_/datasets/ade20k.py',
@@ -13,7 +11,7 @@ model = dict(
     backbone=dict(
         type='ReXNet',
         width_mult=1.0,
-        init_cfg=dict(type='Pretrained', checkpoint='checkpoints/rexnet_100.pth'),
+        init_cfg=dict(type='Pretrained', checkpoint='rexnet_100'),
     ),
     neck=dict(in_channels=[38, 61, 128, 185]),
 )

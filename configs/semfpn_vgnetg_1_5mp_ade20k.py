@@ -1,7 +1,6 @@
 # Semantic FPN, VGNetG-1.5MP, ADE20K, 40 000 iterations (8 GPUs x 4 images). No published result.
 #     tools/dist_train.sh configs/semfpn_vgnetg_1_5mp_ade20k.py 8
-# ImageNet weights, as the recipe has them (published files work unchanged):
-#     --cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE
+# The ImageNet weights are of the first version of the authors' code; the file may be gone.
 _base_ = [
     '_base_/models/semfpn.py',
     '_base_/datasets/ade20k.py',
@@ -10,6 +9,10 @@ _base_ = [
 ]
 
 model = dict(
-    backbone=dict(type='VGNet', arch='g_1_5mp'),
+    backbone=dict(
+        type='VGNet',
+        arch='g_1_5mp',
+        init_cfg=dict(type='Pretrained', checkpoint='vgnetg_1_5mp_paper'),
+    ),
     neck=dict(in_channels=[64, 128, 256, 512]),
 )

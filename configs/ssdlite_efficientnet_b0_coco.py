@@ -2,8 +2,6 @@
 # Published AP / AP50 / AP75: 23.6 / 39.4 / 23.3 (Table A3). The paper's
 # schedule is not published; the one here is the same for all backbones, see schedule_ssdlite.py.
 #     tools/dist_train.sh configs/ssdlite_efficientnet_b0_coco.py 8
-# The ImageNet weights are timm's Noisy Student file, unchanged; for another place: --cfg-options
-#     model.backbone.backbone.init_cfg.checkpoint=FILE
 _base_ = [
     '_base_/models/ssdlite.py',
     '_base_/datasets/coco_bbox_320.py',
@@ -20,7 +18,7 @@ model = dict(
             type='TFEfficientNet',
             arch='b0',
             out_indices=(4,),
-            init_cfg=dict(type='Pretrained', checkpoint='checkpoints/tf_efficientnet_b0_ns.pth'),
+            init_cfg=dict(type='Pretrained', checkpoint='tf_efficientnet_b0_ns'),
         ),
         taps=['layers.5.0.expand_conv', 'layers.6'],
     ),

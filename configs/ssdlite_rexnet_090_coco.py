@@ -2,9 +2,8 @@
 # Published AP / AP50 / AP75: 24.6 / 41.2 / 24.6 (Table A3). The paper's
 # schedule is not published; the one here is the same for all backbones, see schedule_ssdlite.py.
 #     tools/dist_train.sh configs/ssdlite_rexnet_090_coco.py 8
-# We know of no ImageNet weights of this width to download. Put yours where init_cfg says, with the
-# authors' layer names or ours; for another place: --cfg-options
-#     model.backbone.backbone.init_cfg.checkpoint=FILE
+# No ImageNet weights of this width are published: train them with
+# imagenet/rexnet_090_in1k.py, or start with --from-scratch.
 _base_ = [
     '_base_/models/ssdlite.py',
     '_base_/datasets/coco_bbox_320.py',
@@ -21,7 +20,7 @@ model = dict(
             type='ReXNet',
             width_mult=0.9,
             out_indices=(4,),
-            init_cfg=dict(type='Pretrained', checkpoint='checkpoints/rexnet_090.pth'),
+            init_cfg=dict(type='Pretrained', checkpoint='rexnet_090'),
         ),
         taps=['stages.3.0.expand', 'stages.4.0'],
     ),

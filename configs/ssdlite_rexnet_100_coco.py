@@ -2,8 +2,6 @@
 # Published AP / AP50 / AP75: 25.2 / 41.9 / 25.3 (Table A3). The paper's
 # schedule is not published; the one here is the same for all backbones, see schedule_ssdlite.py.
 #     tools/dist_train.sh configs/ssdlite_rexnet_100_coco.py 8
-# The ImageNet weights are the authors' file or timm's, unchanged; for another place: --cfg-options
-#     model.backbone.backbone.init_cfg.checkpoint=FILE
 _base_ = [
     '_base_/models/ssdlite.py',
     '_base_/datasets/coco_bbox_320.py',
@@ -20,7 +18,7 @@ model = dict(
             type='ReXNet',
             width_mult=1.0,
             out_indices=(4,),
-            init_cfg=dict(type='Pretrained', checkpoint='checkpoints/rexnet_100.pth'),
+            init_cfg=dict(type='Pretrained', checkpoint='rexnet_100'),
         ),
         taps=['stages.3.0.expand', 'stages.4.0'],
     ),

@@ -1,9 +1,7 @@
 # SSDLite, ReXNet-lite x1.0, COCO 2017, 320x320, from ImageNet weights.
 # No published result; the schedule is that of the other SSDLite configs, see schedule_ssdlite.py.
 #     tools/dist_train.sh configs/ssdlite_rexnet_lite_100_coco.py 8
-# We know of no ImageNet weights of this width to download. Put yours where init_cfg says, with the
-# authors' layer names or ours; for another place: --cfg-options
-#     model.backbone.backbone.init_cfg.checkpoint=FILE
+# The ImageNet weights are on Google Drive, which wants a person: docs/weights.md.
 _base_ = [
     '_base_/models/ssdlite.py',
     '_base_/datasets/coco_bbox_320.py',
@@ -20,7 +18,7 @@ model = dict(
             type='ReXNetLite',
             width_mult=1.0,
             out_indices=(4,),
-            init_cfg=dict(type='Pretrained', checkpoint='checkpoints/rexnet_lite_100.pth'),
+            init_cfg=dict(type='Pretrained', checkpoint='rexnet_lite_100'),
         ),
         taps=['stages.3.0.expand', 'stages.4.0'],
     ),

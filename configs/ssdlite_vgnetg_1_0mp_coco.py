@@ -1,10 +1,9 @@
 # SSDLite, VGNetG-1.0MP, COCO 2017, 320x320, from ImageNet weights.
 # No published result; the schedule is that of the other SSDLite configs, see schedule_ssdlite.py.
 #     tools/dist_train.sh configs/ssdlite_vgnetg_1_0mp_coco.py 8
-# ImageNet weights, as the schedule has them (published files work unchanged):
-#     --cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=FILE
 # The paper has no detector. This network has no expansions to tap, so the maps are its last ones at
 # strides 16 and 32.
+# The ImageNet weights are of the first version of the authors' code; the file may be gone.
 _base_ = [
     '_base_/models/ssdlite.py',
     '_base_/datasets/coco_bbox_320.py',
@@ -15,7 +14,12 @@ _base_ = [
 maps = (224, 368)
 channels = (*maps, 512, 256, 256, 128)
 model = dict(
-    backbone=dict(type='VGNet', arch='g_1_0mp', out_indices=(2, 3)),
+    backbone=dict(
+        type='VGNet',
+        arch='g_1_0mp',
+        out_indices=(2, 3),
+        init_cfg=dict(type='Pretrained', checkpoint='vgnetg_1_0mp_paper'),
+    ),
     neck=dict(in_channels=maps, out_channels=channels),
     bbox_head=dict(in_channels=channels),
 )

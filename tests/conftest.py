@@ -1,7 +1,44 @@
+import os
+import socket
+import tempfile
+
 import pytest
 
-from rapidnet_mm.data.shapes.make import make_shapes
-from rapidnet_mm.installation import FORCE_SAFE, FORCE_UNSAFE
+# huggingface_hub reads these when it is imported. Nobody listens on that port, and the cache of
+# whoever runs the tests is not looked at.
+HUB_CACHE = tempfile.TemporaryDirectory(prefix='hub-of-tests-')
+os.environ |= {'HF_ENDPOINT': 'http://127.0.0.1:9', 'HF_HOME': HUB_CACHE.name}
+os.environ.pop('HF_HUB_CACHE', None)
+
+from rapidnet_mm.data.shapes.make import make_shapes  # noqa: E402
+from rapidnet_mm.installation import FORCE_SAFE, FORCE_UNSAFE  # noqa: E402
+
+
+@pytest.fixture(scope='session', autouse=True)
+def no_network():
+    """No test reaches another machine."""
+    connect, look_up = socket.socket.connect, socket.getaddrinfo
+
+    def guarded_connect(self, address):
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_here(address[0]):
+            pytest.fail(f'a test wants to reach {address}')
+        return connect(self, address)
+
+    def guarded_look_up(host, *arguments, **options):
+        if not _is_here(host):
+            pytest.fail(f'a test wants to reach {host}')
+        return look_up(host, *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, 'connect', guarded_connect)
+        patch.setattr(socket, 'getaddrinfo', guarded_look_up)
+        yield
+
+
+def _is_here(host):
+    return host in (None, '', 'localhost', '::1', socket.gethostname()) or str(host).startswith(
+        '127.'
+    )
 
 
 @pytest.fixture(autouse=True)

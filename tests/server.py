@@ -62,10 +62,10 @@ def _handler(site):
 
 
 @contextmanager
-def serving():
+def serving(kind=Site, handler=_handler):
     """A :class:`Site` that answers at ``site.url`` until the end of the block."""
-    site = Site()
-    server = ThreadingHTTPServer(('127.0.0.1', 0), _handler(site))
+    site = kind()
+    server = ThreadingHTTPServer(('127.0.0.1', 0), handler(site))
     site.url = f'http://127.0.0.1:{server.server_port}'
     thread = threading.Thread(target=server.serve_forever, kwargs={'poll_interval': 0.01})
     thread.start()

@@ -21,6 +21,8 @@ from ..engine.console import DETAILS, wrapped
 from ..engine.device import counted, default_device, device_name
 from ..engine.runner import unwrapped
 from ..engine.schedule import schedule_doubts
+from ..weights.known import entry_of
+from ..weights.locate import local_file
 from .complexity import default_shape, measure
 
 MOST_CLASSES = 8  # the summary lists no more class names
@@ -244,12 +246,20 @@ def _pretrained(node: Any, path: str) -> Iterator[str]:
     if isinstance(node, Mapping):
         if str(node.get('type', '')).rpartition('.')[2] == 'Pretrained':
             part = path.removesuffix('.init_cfg').removeprefix('model.')
-            yield f'{node.get("checkpoint")} ({part})'
+            source = str(node.get('checkpoint'))
+            yield f'{source} ({part}{_file(source)})'
         for name, value in node.items():
             yield from _pretrained(value, f'{path}.{name}')
     elif isinstance(node, list | tuple):
         for value in node:
             yield from _pretrained(value, path)
+
+
+def _file(source: str) -> str:
+    """Return which file weights with a name come from; '' for a file or a URL."""
+    entry = entry_of(source)
+    file = local_file(source, entry) if entry else None
+    return f', from {_short(str(file))}' if file else ''
 
 
 def _photo(runner: Runner) -> str:

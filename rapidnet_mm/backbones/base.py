@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmengine.model import BaseModule
@@ -14,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ..errors import UserError
 from ..weights.contract import WeightsContract
 from ..weights.load import load_pretrained
+from ..weights.locate import locate_start
 from .layers import DeformableConv, freeze, is_training_on, recomputed
 
 STRIDES = (4, 8, 16, 32, 32)  # the fifth stage, where a family has it, is a last 1x1 convolution
@@ -84,13 +84,7 @@ class PublishedWeights(WeightsContract):
                 if isinstance(module, DeformableConv):
                     module.start_at_zero()
         for cfg in self.pretrained:
-            path = str(cfg.get('checkpoint'))
-            if '://' not in path and not Path(path).expanduser().exists():
-                raise UserError(
-                    f'init_cfg of {type(self).__name__}: {path} does not exist; put the ImageNet '
-                    'weights there, name another file in its checkpoint, or start without '
-                    '(init_cfg=None)'
-                )
+            locate_start(cfg.get('checkpoint'), type(self).__name__)
             load_pretrained(self, **{key: value for key, value in cfg.items() if key != 'type'})
 
 
@@ -132,7 +126,8 @@ class Backbone(PublishedWeights, Freezing, FeatureMaps, BaseModule):
         with_cp: compute activations again in the backward pass instead of storing them: less
             memory, more time, the same result.
         init_cfg: how weights start, as everywhere in MMEngine; by default Kaiming normal.
-            ``dict(type='Pretrained', checkpoint=FILE)`` loads published files and our own.
+            ``dict(type='Pretrained', checkpoint='rapidnet_m')`` loads weights by name, or from a
+            file, published or our own.
 
     Shape: ``(N, 3, H, W) ->`` a tuple of ``(N, C, ceil(H / stride), ceil(W / stride))``.
 

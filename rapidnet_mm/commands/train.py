@@ -20,6 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='go on from FILE, or from the last whole checkpoint in the work directory',
     )
     parser.add_argument(
+        '--from-scratch',
+        action='store_true',
+        help='start from random weights, with settings that suit it (they are printed)',
+    )
+    parser.add_argument(
         '--amp', action='store_true', help='mixed precision: float16 on a GPU, bfloat16 on the CPU'
     )
     parser.add_argument(
@@ -48,7 +53,7 @@ def _train(args: argparse.Namespace) -> None:
     if runner.is_first_process(args.launcher):
         print(f'{args.config}: checking the data and building the model')
     options = parse_options(args.cfg_options)
-    cfg = config.load_config(args.config, options, args.work_dir, amp=args.amp)
+    cfg = config.load_config(args.config, options, args.work_dir, args.amp, args.from_scratch)
     if args.auto_scale_lr:
         config.scale_lr(cfg)
     if args.resume:

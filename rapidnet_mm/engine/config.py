@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
@@ -22,6 +23,7 @@ from .config_values import check_values
 from .data_configs import check_data_config
 from .device import default_device
 from .options import merge_options
+from .start import start_from_scratch
 
 PACKAGE = Path(__file__).parents[1]
 # An installed package has its configs in .mim, where MMEngine looks for them; setup.py puts them
@@ -78,8 +80,9 @@ def load_config(
     options: Mapping[str, Any] | None = None,
     work_dir: str | None = None,
     amp: bool = False,
+    from_scratch: bool = False,
 ) -> Config:
-    """Read a config file and apply ``--amp`` and ``--cfg-options``.
+    """Read a config file and apply ``--amp``, ``--from-scratch`` and ``--cfg-options``.
 
     The work directory is ``work_dir``, else the config's, else ``work_dirs/<name of the config>``.
 
@@ -92,6 +95,10 @@ def load_config(
     check_values(cfg, str(path))
     if amp:
         use_amp(cfg)
+    if from_scratch:
+        nothing = ['the config starts from random weights already, so it stays as it is']
+        for line in start_from_scratch(cfg) or nothing:
+            print_log(f'--from-scratch: {line}')
     merge_options(cfg, options)
     check_values(cfg, str(path))
     if work_dir is not None or cfg.get('work_dir') is None:

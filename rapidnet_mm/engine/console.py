@@ -30,6 +30,7 @@ LIBRARIES = (
     'torch',
     'torchvision',
     'timm',
+    'huggingface_hub',
     'numpy',
     'pycocotools',
     'faster_coco_eval',

@@ -105,7 +105,7 @@ def _accepts(cfg: Config, node: Any, path: list[str], name: str) -> bool:
         return _is_read(name)
     if not isinstance(node, Mapping):
         return False
-    arguments = _arguments(cfg, node, path)
+    arguments = argument_names(cfg, node, path)
     if arguments is not None:
         return name in arguments
     # In a free mapping, such as metainfo, a new key is fine unless it looks like a typing error.
@@ -117,7 +117,7 @@ def _is_read(name: str) -> bool:
     return name in RUNNER_KEYS | set(inspect.signature(Runner).parameters)
 
 
-def _arguments(cfg: Config, node: Mapping, path: list[str]) -> set[str] | None:
+def argument_names(cfg: Config, node: Mapping, path: list[str]) -> set[str] | None:
     """Return the names that the dict at ``path`` may have, None if any name is allowed."""
     if path[-1].endswith('_dataloader'):
         return {*inspect.signature(DataLoader).parameters, 'dataset', 'num_batch_per_epoch'}
@@ -126,7 +126,7 @@ def _arguments(cfg: Config, node: Mapping, path: list[str]) -> set[str] | None:
         return None
     if kind == 'Pretrained':
         return {'type', *inspect.signature(load_pretrained).parameters} - {'backbone'}
-    target = _find_class(cfg, kind)
+    target = find_class(cfg, kind)
     if target is None:
         return None
     names: set[str] = {'type', '_scope_'}
@@ -144,7 +144,8 @@ def _arguments(cfg: Config, node: Mapping, path: list[str]) -> set[str] | None:
     return names
 
 
-def _find_class(cfg: Config, kind: Any) -> Any:
+def find_class(cfg: Config, kind: Any) -> Any:
+    """Return the class of a ``type`` in a config; None if there is none of that name."""
     if not isinstance(kind, str):
         return kind
     scope = cfg.get('default_scope', 'mmengine')
@@ -165,7 +166,7 @@ def _unknown(cfg: Config, node: Any, parts: list[str], depth: int) -> str:
         return f'--cfg-options {key}: {parent} is {node!r}, which has nothing inside to set'
     names = set(_keys(node))
     if isinstance(node, Mapping) and depth:
-        names |= _arguments(cfg, node, parts[:depth]) or set()
+        names |= argument_names(cfg, node, parts[:depth]) or set()
     nearest = _nearest(parts[depth], sorted(names), 0.6)
     path = '.'.join([*parts[:depth], nearest]) if nearest else None
     # Perhaps the name is right and the place is wrong: lr is optim_wrapper.optimizer.lr.

@@ -36,6 +36,7 @@ from .hooks.finite import FiniteLossHook
 from .hooks.resume import ResumeHook
 from .hooks.stop import StopHook
 from .signals import StopRequest, init_worker
+from .start import fetch_start, forget_start
 from .training_state import check_resumed, checked_state
 
 
@@ -57,6 +58,8 @@ def build_runner(cfg: Config, *, launcher: str = 'none', mode: str = 'train') ->
     guard = _choose_start(cfg, launcher) if mode == 'train' else None
     if is_first_process(launcher):
         check_data(cfg, ('train', 'val') if mode == 'train' else ('test',))
+    if mode == 'train' and not cfg.get('resume'):
+        fetch_start(cfg)
     cfg.launcher = launcher
     _fit_to_device(cfg)
     hooks = cfg.get('custom_hooks') or []
@@ -74,6 +77,8 @@ def build_runner(cfg: Config, *, launcher: str = 'none', mode: str = 'train') ->
     with named_config_errors(), named_start_errors(cfg.work_dir):
         runner = CheckedRunner.from_cfg(cfg)
     runner.work_dir_lock = guard
+    if cfg.get('resume'):
+        forget_start(runner.model)
     _check_channels(unwrapped(runner.model))
     return runner
 

@@ -20,10 +20,13 @@ from torch.nn import functional as F
 
 from ..errors import UserError
 from ..weights.content import state_of
+from ..weights.known import entry_of
 from ..weights.load import coverage_of
+from ..weights.locate import locate
 from ..weights.read import read_checkpoint
 
 SHARE = 0.5  # part of the loss that comes from the teacher
+WITHOUT = 'train without a teacher: --cfg-options model.teacher=None model.head.distilled=False'
 FETCH = (
     'python -c "import timm, torch; torch.save(timm.create_model({name!r}, pretrained=True)'
     '.state_dict(), {file!r})"'
@@ -39,7 +42,8 @@ class Teacher:
     Args:
         model: name of a timm model, or a function that builds a module from ``(N, 3, H, W)`` to
             logits.
-        checkpoint: file of its weights, ``.pth`` or ``.safetensors``, with the names of the module.
+        checkpoint: its weights, with the names of the module: a file, or what else
+            :func:`~rapidnet_mm.weights.locate.locate` takes, such as 'regnety_160'.
     """
 
     def __init__(self, model: str | Callable[[], nn.Module], checkpoint: str):
@@ -60,8 +64,13 @@ class Teacher:
         if self.network is not None:
             return
         file = self.checkpoint
-        if '://' not in file and not Path(file).expanduser().is_file():
+        is_path = '://' not in file and entry_of(file) is None
+        if is_path and not Path(file).expanduser().is_file():
             raise UserError(f'{self.name}: its weights {file} do not exist; {self._advice()}')
+        try:
+            locate(file)
+        except UserError as error:
+            raise UserError(f'{self.name}: {error}; or {WITHOUT}') from error
         network = self.model() if callable(self.model) else _from_timm(self.model)
         state = state_of(read_checkpoint(file), file)
         coverage = coverage_of(network, state)
@@ -80,10 +89,7 @@ class Teacher:
         return self.network(images)
 
     def _advice(self) -> str:
-        advice = (
-            'name another file in model.teacher.checkpoint, or train without a teacher: '
-            '--cfg-options model.teacher=None model.head.distilled=False'
-        )
+        advice = f'name another file in model.teacher.checkpoint, or {WITHOUT}'
         if not isinstance(self.model, str):
             return advice
         command = FETCH.format(name=self.model, file=self.checkpoint)

@@ -2,7 +2,8 @@
 
 Read the files in the order in which a checkpoint passes through them:
 
-1. ``download``: a URL becomes a file in the cache.
+1. ``locate``, with the table in ``known``: a name, a file or a URL becomes a file here. ``hub`` and
+   ``download`` fetch what is not here yet.
 2. ``read``: a file becomes a dict, the content. No code of the file runs.
 3. ``content``: what is in it, weights and names of classes.
 4. ``translate``, with the tables in ``names``: published names become ours.

@@ -13,6 +13,7 @@ from torch import nn
 from ..errors import UserError
 from .content import state_of
 from .load import check_finite, coverage_of, strip_prefix, summary
+from .locate import locate_start
 from .read import read_checkpoint
 from .translate import Weights, to_ours
 
@@ -24,7 +25,7 @@ class Pretrained(PretrainedInit):
     A log line says which tensors were loaded and which were not.
 
     Args:
-        checkpoint: path or URL, or a name such as ``torchvision://resnet50``.
+        checkpoint: what :func:`.locate.locate` takes: a file, a URL, or a name.
         prefix: load only what lies under this name, such as ``'backbone'``. By default it is
             detected.
         map_location: the device to read the tensors to.
@@ -50,6 +51,7 @@ class Pretrained(PretrainedInit):
         Raises:
             UserError: the file cannot be read, has another SHA-256, or fills nothing.
         """
+        locate_start(self.checkpoint, type(module).__name__)
         content = read_checkpoint(self.checkpoint, self.map_location, self.sha256)
         state = state_of(content, self.checkpoint)
         # A host may use the published names itself, so the names that fit better are right.

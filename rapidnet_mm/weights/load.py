@@ -35,8 +35,8 @@ def load_pretrained(
 
     Args:
         backbone: one of this package's backbones.
-        checkpoint: path or URL of a checkpoint of a backbone, classifier, detector or segmenter,
-            under our names or published ones.
+        checkpoint: what :func:`.locate.locate` takes. The file is of a backbone, classifier,
+            detector or segmenter, and has our names or published ones.
         prefix: load only what lies under this name, such as ``'backbone'``. By default it is
             detected.
         map_location: the device to read the tensors to.

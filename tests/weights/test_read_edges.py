@@ -12,7 +12,7 @@ from mmengine.runner import checkpoint as mmengine_checkpoint
 from safetensors.torch import save_file
 
 from rapidnet_mm import installation
-from rapidnet_mm.weights import read
+from rapidnet_mm.weights import locate, read
 from rapidnet_mm.weights.read import read_checkpoint
 from rapidnet_mm.weights.safetensors_file import METADATA
 from tests.messages import assert_says, refusal
@@ -83,7 +83,7 @@ def test_what_is_no_sum_is_refused_as_such(wrong, paths):
 
 
 def test_a_wrong_sum_of_a_download_tells_how_to_get_another(paths, monkeypatch):
-    monkeypatch.setattr(read, 'downloaded', lambda *_: paths['zip'])
+    monkeypatch.setattr(locate, 'downloaded', lambda *_: paths['zip'])
     local = refusal(read_checkpoint, paths['zip'], 'cpu', 'ab' * 32)
     remote = refusal(read_checkpoint, 'https://example.org/new.pth', 'cpu', 'ab' * 32)
     assert_says(remote, paths['zip'], 'delete it')

@@ -1,0 +1,152 @@
+"""Where the weights of a training start: from files that have to be here, or from nothing."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping, MutableMapping
+from typing import Any
+
+from mmengine.config import Config
+from torch import nn
+
+from ..weights.contract import WeightsContract
+from ..weights.locate import locate, locate_start
+from .options import argument_names, find_class
+
+LAYER_SCALE = 0.5  # as the configs of the built-in data have it
+# A start from random weights takes twice the time, as in the ReXNet paper (Table A4).
+STRETCH = 2
+WARM_UP = 1000  # iterations, where the schedule has no warm-up that could be stretched
+STEPS = ('begin', 'end', 'T_max', 'step_size', 'milestones', 'total_steps')
+LENGTHS = ('max_epochs', 'max_iters')
+
+
+def fetch_start(cfg: Config) -> None:
+    """Find or fetch the weights that a new training starts from, before anything is built.
+
+    Raises:
+        UserError: there are none; the message says where they were looked for.
+    """
+    for node in _starting_parts(cfg.model):
+        for entry in _pretrained(node['init_cfg']):
+            locate_start(str(entry.get('checkpoint')), str(node.get('type')))
+    if cfg.get('load_from'):
+        locate(cfg.load_from)
+
+
+def forget_start(model: nn.Module) -> None:
+    """Make a model start without its files: a checkpoint fills it afterwards, in whole."""
+    for module in model.modules():
+        if isinstance(module, WeightsContract) and hasattr(module, 'pretrained'):
+            module.pretrained = []
+        elif _pretrained(getattr(module, 'init_cfg', None)):
+            module.init_cfg = None
+
+
+def start_from_scratch(cfg: Config) -> list[str]:
+    """Change a config that starts from weights so that it starts from random ones, and suits that.
+
+    The files go. Layer scales are such that the blocks work from the beginning, nothing is frozen,
+    and the schedule is stretched with its warm-up. A config that starts from random weights stays
+    as it is.
+
+    Returns:
+        The changes, as ``key=value``.
+    """
+    changes: dict[str, Any] = {}
+    for path, node in list(_walk(cfg.model, 'model')):
+        if _pretrained(node.get('init_cfg')):
+            _start_part(cfg, node, path, changes)
+    if cfg.get('load_from'):
+        _set(cfg, 'load_from', None, '', changes)
+    if changes:
+        _stretch(cfg, changes)
+    return [f'{key}={value}' for key, value in changes.items()]
+
+
+def _starting_parts(model: Any) -> Iterator[Mapping]:
+    return (node for _, node in _walk(model, 'model') if _pretrained(node.get('init_cfg')))
+
+
+def _walk(node: Any, path: str) -> Iterator[tuple[str, MutableMapping]]:
+    """Yield all mappings in nested ones, with the keys that lead to them."""
+    if isinstance(node, Mapping):
+        yield path, node
+        for key, value in node.items():
+            yield from _walk(value, f'{path}.{key}')
+    elif isinstance(node, list | tuple):
+        for index, value in enumerate(node):
+            yield from _walk(value, f'{path}.{index}')
+
+
+def _pretrained(init_cfg: Any) -> list[Mapping]:
+    """Return the entries of an ``init_cfg`` that name a file."""
+    entries = init_cfg if isinstance(init_cfg, list | tuple) else [init_cfg]
+    return [
+        entry
+        for entry in entries
+        if isinstance(entry, Mapping) and str(entry.get('type')).endswith('Pretrained')
+    ]
+
+
+def _start_part(cfg: Config, node: MutableMapping, path: str, changes: dict[str, Any]) -> None:
+    """Change a part of the model that has a file."""
+    files = _pretrained(node['init_cfg'])
+    others = [entry for entry in node['init_cfg'] if entry not in files]
+    is_list = isinstance(node['init_cfg'], list | tuple)
+    _set(node, 'init_cfg', others if is_list and others else None, path, changes)
+    names = argument_names(cfg, node, path.split('.')) or set()
+    if 'layer_scale_init' in names and node.get('layer_scale_init', 0) < LAYER_SCALE:
+        _set(node, 'layer_scale_init', LAYER_SCALE, path, changes)
+    if node.get('frozen_stages', -1) >= 0:  # frozen random layers would never learn
+        _set(node, 'frozen_stages', -1, path, changes)
+    if 'norm_eval' in names and node.get('norm_eval', _default(cfg, node, 'norm_eval')):
+        _set(node, 'norm_eval', False, path, changes)
+    norm_cfg = node.get('norm_cfg')
+    if isinstance(norm_cfg, MutableMapping) and norm_cfg.get('requires_grad') is False:
+        _set(norm_cfg, 'requires_grad', True, f'{path}.norm_cfg', changes)
+
+
+def _default(cfg: Config, node: Mapping, name: str) -> Any:
+    """Return the default of an argument of the class of a part; None if it is passed on."""
+    parameters = inspect.signature(find_class(cfg, node.get('type'))).parameters
+    return parameters[name].default if name in parameters else None
+
+
+def _stretch(cfg: Config, changes: dict[str, Any]) -> None:
+    """Make the training and its schedule longer."""
+    for key in LENGTHS:
+        if isinstance((cfg.get('train_cfg') or {}).get(key), int):
+            _set(cfg.train_cfg, key, STRETCH * cfg.train_cfg[key], 'train_cfg', changes)
+    schedulers = cfg.get('param_scheduler')
+    if isinstance(schedulers, Mapping):
+        schedulers = [schedulers]
+    if not isinstance(schedulers, list | tuple):
+        return
+    for index, scheduler in enumerate(schedulers):
+        for key in STEPS:
+            if (value := _stretched(scheduler.get(key))) != scheduler.get(key):
+                _set(scheduler, key, value, f'param_scheduler.{index}', changes)
+    if not any(_is_warm_up(scheduler) for scheduler in schedulers):
+        warm_up = dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=WARM_UP)
+        for index, scheduler in enumerate(schedulers):
+            if not scheduler.get('by_epoch', True) and not scheduler.get('begin'):
+                _set(scheduler, 'begin', WARM_UP, f'param_scheduler.{index}', changes)
+        _set(cfg, 'param_scheduler', [*schedulers, warm_up], '', {})
+        changes[f'param_scheduler.{len(schedulers)}'] = warm_up
+
+
+def _is_warm_up(scheduler: Mapping) -> bool:
+    return str(scheduler.get('type')).endswith('LinearLR') and not scheduler.get('begin')
+
+
+def _stretched(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_stretched(step) for step in value]
+    return STRETCH * value if type(value) is int else value
+
+
+def _set(node: Any, key: str, value: Any, path: str, changes: dict[str, Any]) -> None:
+    """Set a value and note it."""
+    node[key] = value
+    changes[f'{path}.{key}'.lstrip('.')] = value

@@ -1,0 +1,145 @@
+"""Files on the hub of Hugging Face, through huggingface_hub: it retries, and locks its cache.
+
+The environment variables of huggingface_hub hold: ``HF_HOME`` and ``HF_HUB_CACHE`` (where the cache
+is), ``HF_ENDPOINT`` (a mirror), ``HF_HUB_OFFLINE``, ``HF_TOKEN``, ``HF_HUB_DOWNLOAD_TIMEOUT``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import UserError, one_line
+from .download import sha256_of
+
+LONGEST = 200  # characters of a reason; servers answer with whole pages
+# What huggingface_hub raises, by the names of the classes, which its versions have in common.
+REASONS = {
+    'OfflineModeIsEnabled': 'HF_HUB_OFFLINE is set, so the hub is not asked',
+    'GatedRepoError': 'its owner gives it only to people who log in (HF_TOKEN)',
+    'RepositoryNotFoundError': 'the hub has no such repository, or it is not public',
+    'RevisionNotFoundError': 'the repository has no such revision',
+    'EntryNotFoundError': 'the repository has no such file',
+    'RemoteEntryNotFoundError': 'the repository has no such file',
+}
+
+
+class HubFile(NamedTuple):
+    """A file in a repository of the hub."""
+
+    repository: str  # OWNER/REPO
+    file: str
+    revision: str = 'main'
+
+    @property
+    def url(self) -> str:
+        """Where a browser finds it."""
+        # Imported late: it takes time.
+        from huggingface_hub import constants
+
+        return f'{constants.ENDPOINT}/{self.repository}/resolve/{self.revision}/{self.file}'
+
+
+def cache_folder() -> Path:
+    """Return the folder of the hub's cache."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
+
+
+def hub_file(text: str) -> HubFile:
+    """Parse ``hf://OWNER/REPO/FILE`` or ``hf://OWNER/REPO@REVISION/FILE``.
+
+    Example:
+        >>> hub_file('hf://SLDGroup/RapidNet/Detection/RapidNet_M_Detection.pth').file
+        'Detection/RapidNet_M_Detection.pth'
+        >>> hub_file('hf://timm/rexnet_100.nav_in1k@v1/model.safetensors').revision
+        'v1'
+
+    Raises:
+        UserError: it has another form.
+    """
+    match = re.fullmatch(r'hf://([^/@]+/[^/@]+)(?:@([^/]+))?/(.+)', text)
+    if match is None or '..' in match[3].split('/'):
+        raise UserError(f'checkpoint {text} must have the form hf://OWNER/REPO/FILE')
+    return HubFile(match[1], match[3], match[2] or 'main')
+
+
+def cached_file(file: HubFile) -> Path | None:
+    """Return a file of the cache, without asking the hub and unchecked; None if it is not there."""
+    from huggingface_hub import try_to_load_from_cache
+
+    try:
+        path = try_to_load_from_cache(file.repository, file.file, revision=file.revision)
+    except ValueError as error:  # no name that a repository can have
+        raise UserError(f'{file.url}: {one_line(error)}') from error
+    return Path(path) if isinstance(path, str) and Path(path).is_file() else None
+
+
+def whole_cached_file(file: HubFile) -> Path | None:
+    """Return a file of the cache; a damaged one is deleted, and None returned."""
+    path = cached_file(file)
+    if path is not None and not _is_whole(path):
+        _delete(path)
+        return None
+    return path
+
+
+def fetched_file(file: HubFile, fault_of: Callable[[Path], str | None]) -> Path:
+    """Fetch a file into the cache. A connection that is lost is taken up again a few times.
+
+    Args:
+        file: of the hub.
+        fault_of: says what is wrong with a checkpoint file; None if it is whole.
+
+    Raises:
+        UserError: it cannot be fetched, or what arrived is damaged. Damaged files are deleted.
+    """
+    from huggingface_hub import hf_hub_download
+
+    try:
+        path = Path(hf_hub_download(file.repository, file.file, revision=file.revision))
+    # The classes of errors are those of the client for HTTP, which differs with the version.
+    except Exception as error:
+        raise UserError(f'{file.url} cannot be fetched: {_reason(error)}') from error
+    fault = fault_of(path)
+    if not _is_whole(path):
+        fault = 'has another SHA-256 than the hub says'
+    if fault:
+        _delete(path)
+        raise UserError(f'{file.url} cannot be fetched: the file that arrived {fault}')
+    return path
+
+
+def _is_whole(path: Path) -> bool:
+    """Return whether a file has the SHA-256 that the hub says; True where it says none.
+
+    The cache keeps large files under the hub's SHA-256 of them, and the path is a link to that.
+    """
+    name = path.resolve().name
+    return not re.fullmatch(r'[0-9a-f]{64}', name) or sha256_of(path) == name
+
+
+def _delete(path: Path) -> None:
+    """Delete a file of the cache, so that the next call fetches it again."""
+    path.resolve().unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
+
+
+def _reason(error: BaseException) -> str:
+    """Return what went wrong, on one line."""
+    chain = [error]
+    while cause := chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(cause)
+    for part in chain:
+        if reason := REASONS.get(type(part).__name__):
+            return reason
+    for part in chain:
+        status = getattr(getattr(part, 'response', None), 'status_code', None)
+        if status:
+            return f'the server says {status}'
+    # The hub's own message about a lost connection is general advice; its cause is specific.
+    part = chain[1] if type(error).__name__ == 'LocalEntryNotFoundError' and chain[1:] else error
+    return (one_line(part) or type(part).__name__)[:LONGEST]
