@@ -44,6 +44,7 @@ def rapidnet_outputs(arch: str, state: dict, image: torch.Tensor) -> dict:
 
 
 VGNETS = ('g_1_0mp', 'g_1_0mp_se', 'g_1_5mp', 'c_1_5mp', 'f_1_5mp', 'e_1_5mp')
+VGNETS_V2 = ('g_1_0mp', 'g_1_0mp_se', 'g_1_5mp', 'c_1_0mp')  # the authors' later network
 # What gives the recorded maps by name, from published weights and an image.
 BACKBONES = {
     'rapidnet_ti': partial(rapidnet_outputs, 'ti'),
@@ -52,6 +53,7 @@ BACKBONES = {
     'rexnet_lite_100': partial(rexnet_outputs, 'ReXNetLite'),
     'mobilevig_ti': partial(mobilevig_outputs, 'ti'),
     **{f'vgnet{arch}': partial(vgnet_outputs, arch) for arch in VGNETS},
+    **{f'vgnet_head_{arch}': partial(vgnet_outputs, arch, version='v2') for arch in VGNETS_V2},
 }
 RAPIDNET_MAPS = {f'stage{index}': f'stages.{index}' for index in range(4)}
 REXNET_MAPS = {
@@ -93,6 +95,7 @@ CLASSIFIERS = {
     'rexnet_lite_100': 'rexnet_lite_100_in1k',
     'mobilevig_ti': 'mobilevig_ti_in1k',
     **{f'vgnet{arch}': f'vgnet{arch}_in1k' for arch in VGNETS},
+    **{f'vgnet_head_{arch}': f'vgnet{arch}_v2_in1k' for arch in VGNETS_V2},
 }
 # In float64 and as fill.py writes it, in float32, where the weights themselves are rounded.
 FILES = {'double.pth': 1e-9, 'double.safetensors': 1e-9, 'single.pth': 1e-5}

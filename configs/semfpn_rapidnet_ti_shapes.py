@@ -11,6 +11,7 @@ _base_ = [
 iterations = 400
 interval = iterations // 2  # iterations between validations and between checkpoints
 model = dict(
+    data_preprocessor=dict(size=(192, 192)),
     # From scratch in minutes: the published 1e-5 would keep the blocks switched off too long.
     backbone=dict(type='RapidNet', arch='ti', layer_scale_init=0.5),
     neck=dict(in_channels=[32, 64, 112, 224]),

@@ -5,8 +5,8 @@ what                           why
 =============================  ===================================================================
 ``mmcv._ext``                  NMS and RoIAlign come from torchvision where mmcv was installed
                                without its compiled extension (:mod:`.engine.mmcv_ops`)
-root registries                backbones, metrics, hooks, optimizer wrappers are registered: a
-                               config of any MM package can name them without a prefix
+root registries                backbones, metrics, hooks, optimizer wrappers, schedules are
+                               registered: a config of any MM package can name them without a prefix
 checkpoint loaders             no checkpoint runs code when it is read (:mod:`.weights.read`)
 YAML reader                    no YAML file runs code when it is read (:mod:`.engine.data_configs`)
 ``init_cfg`` ``Pretrained``    logs which tensors it loaded and which it did not
@@ -42,7 +42,14 @@ NEEDED = ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretr
 # With FORCE_SAFE set, every torch.load refuses to unpickle objects, whatever its arguments are.
 FORCE_SAFE, FORCE_UNSAFE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD', 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
 # Importing them registers their classes in MMEngine's root registries.
-REGISTERED = ('backbones', 'engine.metrics', 'engine.hooks', 'engine.amp', 'weights.initializer')
+REGISTERED = (
+    'backbones',
+    'engine.metrics',
+    'engine.hooks',
+    'engine.amp',
+    'engine.schedules',
+    'weights.initializer',
+)
 
 
 def install() -> None:

@@ -96,9 +96,9 @@ def mobilevig_outputs(arch, state, image):
     return maps | {'logits': logits(TwoClassifiers(256), state, maps['stage3'])}
 
 
-def vgnet_outputs(arch, state, image):
+def vgnet_outputs(arch, state, image, version='paper'):
     """Every stage of a VGNet and the logits, from its published weights."""
-    model = VGNet(arch).double().eval()
+    model = VGNet(arch, version=version).double().eval()
     model.load_state_dict(to_ours(state).state)
     with torch.no_grad():
         maps = model(image)

@@ -2,7 +2,7 @@
 #     tools/dist_train.sh configs/imagenet/rexnet_090_in1k.py 8
 # Top-1: 77.2 % published (top-5: 93.5 %).
 _base_ = [
-    '../_base_/models/classifier.py',
+    '../_base_/models/classifier_smoothed.py',
     '../_base_/datasets/imagenet_224_rexnet.py',
     '../_base_/schedules/imagenet_400e.py',
     '../_base_/runtime_fixed_size.py',

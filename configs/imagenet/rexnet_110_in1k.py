@@ -2,7 +2,7 @@
 #     tools/dist_train.sh configs/imagenet/rexnet_110_in1k.py 8
 # Top-1: 78.6 % published (top-5: 94.1 %).
 _base_ = [
-    '../_base_/models/classifier.py',
+    '../_base_/models/classifier_smoothed.py',
     '../_base_/datasets/imagenet_224_rexnet.py',
     '../_base_/schedules/imagenet_400e.py',
     '../_base_/runtime_fixed_size.py',

@@ -2,7 +2,7 @@
 #     tools/dist_train.sh configs/imagenet/rexnet_lite_100_in1k.py 8
 # Top-1: 76.2 % published.
 _base_ = [
-    '../_base_/models/classifier.py',
+    '../_base_/models/classifier_smoothed.py',
     '../_base_/datasets/imagenet_224_rexnet.py',
     '../_base_/schedules/imagenet_400e.py',
     '../_base_/runtime_fixed_size.py',

@@ -3,7 +3,7 @@
 # Top-1: 64.4 % published.
 # The paper's own recipe is not known to us: this one is ReXNet's.
 _base_ = [
-    '../_base_/models/classifier.py',
+    '../_base_/models/classifier_smoothed.py',
     '../_base_/datasets/imagenet_224_rexnet.py',
     '../_base_/schedules/imagenet_400e.py',
     '../_base_/runtime_fixed_size.py',

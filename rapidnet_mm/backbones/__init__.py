@@ -1,9 +1,10 @@
 """What is the network? One file a family, with a common base class.
 
 Read in this order: ``base.py`` (outputs and arguments of all families), ``layers.py`` and
-``blocks.py`` (what families share), then a family: ``rapidnet.py``, ``rexnet.py``, ``vgnet.py``,
-``mobilevig.py``. A family's file reads like the paper's figure: table, blocks, class; helpers and
-checks of arguments come last. ``tapped.py`` returns maps from inside any backbone.
+``blocks.py`` (what families share), then a family: ``rapidnet.py``, ``rexnet.py``, ``vgnet.py``
+(with ``vgnet_layers.py``), ``mobilevig.py``. A family's file reads like the paper's figure: table,
+blocks, class; helpers and checks of arguments come last. ``tapped.py`` returns maps from inside any
+backbone.
 
 Example:
     >>> model = RapidNet('ti')

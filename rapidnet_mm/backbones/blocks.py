@@ -70,7 +70,7 @@ class FeedForward(nn.Sequential):
     """1x1 to four times the width, 1x1 back.
 
     With a ``kernel_size``, a depthwise convolution without bias comes first. With 7 it is the
-    large-kernel feed-forward network of RapidNet (Fig. 3d).
+    large-kernel feed-forward network of RapidNet (Fig. 3g).
     """
 
     def __init__(self, channels: int, norm_cfg: dict, kernel_size: int | None = None):

@@ -15,7 +15,7 @@ from .layers import DEFAULT_NORM, ConvNormAct, DeformableConv
 
 
 class Arch(NamedTuple):
-    """One row of the paper's table of architectures (supplement, Table 1)."""
+    """One published size of the network, as in the authors' code."""
 
     local_depths: tuple[int, ...]  # inverted residual blocks per stage
     dilated_depths: tuple[int, ...]  # dilated blocks per stage, after the local ones

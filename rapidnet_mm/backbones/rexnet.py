@@ -94,7 +94,7 @@ class SqueezeExcite(nn.Module):
 
 
 class LinearBottleneck(nn.Module):
-    """Inverted bottleneck whose input is added to its first output channels (Fig. A1).
+    """Inverted bottleneck whose input is added to its first output channels (Fig. A2a).
 
     The layers are ``expand`` (1x1, not in the first block), ``depthwise`` (3x3), ``se`` (not in the
     first blocks), ReLU6 and ``project`` (1x1).

@@ -1,4 +1,7 @@
-"""VGNet: half-identity blocks and fixed depthwise kernels. https://arxiv.org/abs/2207.10318"""
+"""VGNet: half-identity blocks and fixed depthwise kernels. https://arxiv.org/abs/2207.10318
+
+The authors changed their network after the paper. Both versions are here, see :data:`VERSIONS`.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,12 @@ from typing import Any, NamedTuple
 import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from ..weights.contract import FixedTensors, is_fixed_value
+from ..errors import UserError
+from ..weights.contract import is_fixed_value
 from .base import Backbone, check_arch, check_common
-from .layers import DEFAULT_NORM, build_norm, by_eight
-
-Kernel = tuple[tuple[float, float, float], ...]  # the rows of a 3x3 kernel
+from .layers import DEFAULT_NORM, build_norm
+from .vgnet_layers import CHUNKS, ConvActNorm, FixedDepthwise, Join, Kernel, SharedDepthwise
 
 
 class Size(NamedTuple):
@@ -30,6 +32,7 @@ SIZES = {
     '1_5mp': Size(32, (64, 128, 256, 512), (3, 7, 14, 2)),
     '2_0mp': Size(32, (72, 168, 376, 512), (3, 6, 13, 2)),
     '2_5mp': Size(32, (80, 192, 400, 544), (3, 6, 16, 2)),
+    '5_0mp': Size(32, (88, 216, 456, 856), (4, 7, 15, 5)),  # in the authors' code only
 }
 
 
@@ -42,6 +45,9 @@ def _negative(kernel: Kernel) -> Kernel:
 
 
 GAUSSIAN = _symmetric(0.1853, 0.1226, 0.0811)
+# Of version 2. These are single-precision numbers as the authors' code computes them: a Gaussian of
+# sigma 1 in double precision differs from the published outputs by 1e-8.
+SMOOTHING = _symmetric(0.20417994260787964, 0.12384139746427536, 0.07511360198259354)
 NARROW_GAUSSIAN = _symmetric(0.4452, 0.1110, 0.0277)
 SOBEL = ((-1 / 2, -1, -1 / 2), (0, 0, 0), (1 / 2, 1, 1 / 2))
 SOBEL_ACROSS = tuple(zip(*SOBEL, strict=True))
@@ -69,12 +75,17 @@ KINDS = {
 }
 
 
+KINDS_V2 = {'g': Kind((SMOOTHING,)), 'c': Kind(None)}
+
+
 class Arch(NamedTuple):
-    """A size, a kind of kernels, and whether there is squeeze-and-excitation."""
+    """All that a variant of one version is made of."""
 
     size: Size
     kind: Kind
-    use_se: bool
+    use_se: bool  # squeeze-and-excitation
+    act: type[nn.Module] = nn.ReLU  # everywhere, attention included
+    shares_tail: bool = True  # one depthwise kernel for ``CHUNKS`` parts of the last stage
 
 
 ARCHS = {
@@ -83,131 +94,14 @@ ARCHS = {
     for size in SIZES
     for suffix in ('', '_se')
 }
-SE_RATIO = 0.25
-CHUNKS = 8  # parts of the last stage's channels; all parts have the same depthwise kernels
-
-
-class FixedDepthwise(FixedTensors, nn.Module):
-    """Depthwise 3x3 convolution with kernels from a table, which no optimizer sees.
-
-    The kernels are a buffer: they move with the model to a device or a precision, and are saved.
-    They are always rounded from the table, never from a narrower type. A state dict may lack them,
-    but must not have other values.
-
-    Args:
-        channels: width of the map.
-        cycle: the kernels of the first channels; the next channels repeat them in this order.
-        stride: in both directions.
-
-    Shape: ``(N, C, H, W) -> (N, C, ceil(H / stride), ceil(W / stride))``.
-    """
-
-    def __init__(self, channels: int, cycle: Sequence[Kernel], stride: int = 1):
-        super().__init__()
-        self.channels, self.cycle, self.stride = channels, tuple(cycle), stride
-        self.register_buffer('weight', torch.empty(channels, 1, 3, 3))
-        self.reset()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.weight, None, self.stride, 1, groups=self.channels)
-
-    def fixed_tensors(self) -> dict[str, Tensor]:
-        """Return the kernels, in float32 as published: a state dict has these values or none."""
-        kernels = torch.tensor(self.cycle, dtype=torch.float32, device='cpu')
-        indices = torch.arange(self.channels, device='cpu') % len(kernels)
-        return {'weight': kernels[indices].unsqueeze(1)}
-
-    def reset(self) -> None:
-        """Write the table's kernels into the buffer."""
-        self.weight.copy_(self.fixed_tensors()['weight'])
-
-    def plain(self) -> nn.Conv2d:
-        """Return the same layer as an ordinary convolution."""
-        return _plain(self.weight, self.stride)
-
-    def extra_repr(self) -> str:
-        return f'{self.channels}, kernel_size=3, stride={self.stride}'
-
-    def _apply(self, fn: Any, recurse: bool = True) -> FixedDepthwise:
-        super()._apply(fn, recurse)
-        self.reset()
-        return self
-
-    def _load_from_state_dict(
-        self,
-        state_dict: Mapping[str, Tensor],
-        prefix: str,
-        local_metadata: Mapping[str, Any],
-        strict: bool,
-        *reports: list[str],
-    ) -> None:
-        _, unexpected, errors = reports  # fixed kernels are never reported as missing
-        super()._load_from_state_dict(
-            state_dict, prefix, local_metadata, strict, [], unexpected, errors
-        )
-        for name, exact in self.fixed_tensors().items():
-            if not is_fixed_value(state_dict.get(prefix + name, exact), exact):
-                errors.append(f'{prefix}{name} is not the fixed kernel of this model')
-        self.reset()
-
-
-class SharedDepthwise(nn.Conv2d):
-    """Depthwise 3x3 convolution that uses the same kernels for ``CHUNKS`` parts of the channels.
-
-    Shape: ``(N, C, H, W) -> (N, C, H, W)``.
-    """
-
-    def __init__(self, channels: int):
-        part = channels // CHUNKS
-        super().__init__(part, part, 3, padding=1, groups=part, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.weight.repeat(CHUNKS, 1, 1, 1), None, 1, 1, groups=x.shape[1])
-
-    def plain(self) -> nn.Conv2d:
-        """Return the same layer as an ordinary convolution, with a kernel per channel."""
-        return _plain(self.weight.repeat(CHUNKS, 1, 1, 1), 1)
-
-
-class SqueezeExcite(nn.Module):
-    """Channel attention: pool, 1x1, ReLU, 1x1, sigmoid.
-
-    Shape: ``(N, C, H, W) -> (N, C, H, W)``.
-    """
-
-    def __init__(self, channels: int):
-        super().__init__()
-        hidden = by_eight(int(SE_RATIO * channels))
-        self.reduce = nn.Conv2d(channels, hidden, 1)
-        self.expand = nn.Conv2d(hidden, channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.reduce(x.mean((2, 3), keepdim=True)).relu()
-        return x * self.expand(y).sigmoid()
-
-
-class ConvActNorm(nn.Sequential):
-    """Convolution without bias, ReLU, and normalisation *after* the activation.
-
-    Shape: ``(N, C_in, H, W) -> (N, C_out, ceil(H / stride), ceil(W / stride))``.
-    """
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        norm_cfg: dict,
-        kernel_size: int = 1,
-        stride: int = 1,
-        use_se: bool = False,
-    ):
-        super().__init__()
-        padding = kernel_size // 2
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=False)
-        self.act = nn.ReLU()
-        self.norm = build_norm(norm_cfg, out_channels)
-        if use_se:
-            self.se = SqueezeExcite(out_channels)
+ARCHS_V2 = {
+    name: arch._replace(kind=KINDS_V2[name[0]], act=nn.SiLU, shares_tail=False)
+    for name, arch in ARCHS.items()
+    if name[0] == 'g' or name == 'c_1_0mp'  # the authors kept no others
+}
+# 'paper' is the network of the paper. 'v2' is the authors' later network. The files that can be
+# downloaded from them are of 'v2', unless their names say otherwise.
+VERSIONS = {'paper': ARCHS, 'v2': ARCHS_V2}
 
 
 class Downsampling(nn.Module):
@@ -229,7 +123,9 @@ class Downsampling(nn.Module):
             if arch.kind.downsampling is None
             else FixedDepthwise(in_channels, arch.kind.downsampling, stride=2)
         )
-        self.pointwise = ConvActNorm(in_channels, out_channels - kept, norm_cfg, use_se=arch.use_se)
+        self.pointwise = ConvActNorm(
+            in_channels, out_channels - kept, norm_cfg, arch.act, use_se=arch.use_se
+        )
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x = self.depthwise(x)
@@ -247,41 +143,33 @@ class HalfIdentity(nn.Module):
         super().__init__()
         half = channels // 2
         self.depthwise = _depthwise(half, arch, norm_cfg)
-        self.pointwise = ConvActNorm(channels, half, norm_cfg, use_se=arch.use_se)
+        self.pointwise = ConvActNorm(channels, half, norm_cfg, arch.act, use_se=arch.use_se)
 
     def forward(self, pair: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         left, right = pair
         return right, self.pointwise(torch.cat((left, self.depthwise(right)), 1))
 
 
-class Join(nn.Module):
-    """Join two halves to one map.
-
-    Shape: a pair of ``(N, C / 2, H, W) -> (N, C, H, W)``.
-    """
-
-    def forward(self, pair: tuple[Tensor, Tensor]) -> Tensor:
-        return torch.cat(pair, 1)
-
-
-def archs_of(state: Mapping[str, Tensor]) -> list[str]:
-    """Return the archs that a state dict under our names fits.
+def archs_of(state: Mapping[str, Tensor]) -> list[tuple[str, str]]:
+    """Return the pairs of arch and version that a state dict under our names fits.
 
     The list is empty if the state dict fits none, as that of an inference form. It has several
-    archs if the state dict lacks the fixed kernels in which these differ.
+    pairs if the state dict lacks the fixed kernels in which these differ.
     """
     needed = {'stem.conv.weight', 'stem.norm.weight', 'stages.2.0.pointwise.conv.weight'}
     if not needed <= state.keys() or state['stem.conv.weight'].is_meta:
         return []
     stem, widest = state['stem.conv.weight'], state['stages.2.0.pointwise.conv.weight']
     return [
-        name
-        for name, arch in ARCHS.items()
+        (name, version)
+        for version, archs in VERSIONS.items()
+        for name, arch in archs.items()
         if len(stem) == arch.size.stem
         and widest.shape[1] == arch.size.channels[1]
         and arch.use_se == ('stages.0.0.pointwise.se.reduce.weight' in state)
         and (arch.kind.others is not None) == ('stages.0.1.depthwise.norm.weight' in state)
         and _kernels_fit(state, arch.kind)
+        and _tail_fits(state, arch)
     ]
 
 
@@ -294,11 +182,19 @@ def _kernels_fit(state: Mapping[str, Tensor], kind: Kind) -> bool:
         fixed = FixedDepthwise(len(weight), cycle).fixed_tensors()['weight']
         return is_fixed_value(weight, fixed)
 
-    gaussian = equal('stages.0.0.depthwise.weight', ALTERNATING)
-    if kind.downsampling is None:
-        return gaussian is False
+    key = 'stages.0.0.depthwise.weight'
+    if kind.downsampling is None:  # learned kernels are there, and are none of the fixed ones
+        return all(equal(key, cycle) is False for cycle in (ALTERNATING, (SMOOTHING,)))
+    gaussian = equal(key, kind.downsampling)
     same = kind.others is None or equal('stages.0.1.depthwise.conv.weight', kind.others)
     return gaussian is not False and same is not False
+
+
+def _tail_fits(state: Mapping[str, Tensor], arch: Arch) -> bool:
+    """Return whether the last depthwise kernels, if they are there, are shared as in ``arch``."""
+    weight = state.get(f'stages.3.{arch.size.depths[-1] + 1}.depthwise.weight')
+    parts = CHUNKS if arch.shares_tail else 1
+    return weight is None or len(weight) * parts == arch.size.channels[-1]
 
 
 @MODELS.register_module()
@@ -314,14 +210,19 @@ class VGNet(Backbone):
         arch: kind, size, and ``_se`` with squeeze-and-excitation: 'g_1_0mp' is VGNetG-1.0MP, and
             'g_1_0mp_se' is the same with attention. Kinds are 'c' (all kernels are learned), 'g'
             (downsampling by fixed Gaussians), 'f' (all depthwise kernels are fixed: edges and
-            Gaussians) and 'e' (the same with edges only). Sizes are '1_0mp', '1_5mp', '2_0mp' and
-            '2_5mp'.
+            Gaussians) and 'e' (the same with edges only). Sizes are '1_0mp', '1_5mp', '2_0mp',
+            '2_5mp' and '5_0mp'.
+        version: 'paper', or 'v2' for the authors' later network: SiLU instead of ReLU, a positive
+            Gaussian for all channels, and a last depthwise convolution with kernels of its own for
+            every channel. It has kind 'g' in all sizes, and 'c_1_0mp'. Its classifier has dropout
+            0.2. The files that the authors offer today are of 'v2'.
         norm_cfg: normalisation layers, ``dict(type='BN' | 'SyncBN' | 'GN', ...)``.
         **common: arguments of all families: ``out_indices``, ``frozen_stages``, ``norm_eval``,
             ``with_cp``, ``init_cfg``; see :class:`Backbone`.
 
     Raises:
-        UserError: an unknown ``arch``, an argument out of its range, or one that does not exist.
+        UserError: an unknown ``arch`` or ``version``, an argument out of its range, or one that
+            does not exist.
     """
 
     variants_share_shapes = True  # they differ in the values of fixed kernels
@@ -330,27 +231,41 @@ class VGNet(Backbone):
         self,
         arch: str = 'g_1_0mp',
         norm_cfg: dict = DEFAULT_NORM,
+        version: str = 'paper',
         **common: Any,
     ):
         check_common(self, common)
-        check_arch('VGNet', arch, ARCHS)
-        table = ARCHS[arch]
+        table = _checked(arch, version)
         super().__init__(
-            ConvActNorm(3, table.size.stem, norm_cfg, kernel_size=3, stride=2),
+            ConvActNorm(3, table.size.stem, norm_cfg, table.act, kernel_size=3, stride=2),
             [_stage(table, index, norm_cfg) for index in range(4)],
             table.size.channels,
             **common,
         )
         self.arch = arch
+        self.version = version
 
     def own_variant(self) -> str:
-        """Return the arch of this network."""
-        return f'arch={self.arch!r}'
+        """Return arch and version of this network."""
+        return _variant(self.arch, self.version)
 
     @classmethod
     def variants_of(cls, state: Mapping[str, Tensor]) -> list[str]:
         """Return the archs that a state dict may be of, see :func:`archs_of`."""
-        return [f'arch={arch!r}' for arch in archs_of(state)]
+        return [_variant(*pair) for pair in archs_of(state)]
+
+
+def _variant(arch: str, version: str) -> str:
+    """Return the arguments of a variant, without the version if it is the default."""
+    return f'arch={arch!r}' if version == 'paper' else f'arch={arch!r}, version={version!r}'
+
+
+def _checked(arch: str, version: str) -> Arch:
+    if version not in VERSIONS:
+        raise UserError(f'VGNet has no version {version!r}; choose one of {list(VERSIONS)}')
+    archs = VERSIONS[version]
+    check_arch('VGNet' if version == 'paper' else f'VGNet of version={version!r}', arch, archs)
+    return archs[arch]
 
 
 def _stage(arch: Arch, index: int, norm_cfg: dict) -> nn.Sequential:
@@ -361,11 +276,11 @@ def _stage(arch: Arch, index: int, norm_cfg: dict) -> nn.Sequential:
     blocks.append(Join())
     if index == len(arch.size.channels) - 1:
         tail = nn.Sequential()
-        learned = arch.kind.others is None
+        shared = arch.shares_tail and arch.kind.others is None
         tail.depthwise = (
-            SharedDepthwise(channels) if learned else _depthwise(channels, arch, norm_cfg)
+            SharedDepthwise(channels) if shared else _depthwise(channels, arch, norm_cfg)
         )
-        tail.pointwise = ConvActNorm(channels, channels, norm_cfg)
+        tail.pointwise = ConvActNorm(channels, channels, norm_cfg, arch.act)
         blocks.append(tail)
     return nn.Sequential(*blocks)
 
@@ -378,11 +293,3 @@ def _depthwise(channels: int, arch: Arch, norm_cfg: dict) -> nn.Module:
     block.conv = FixedDepthwise(channels, arch.kind.others)
     block.norm = build_norm(norm_cfg, channels)
     return block
-
-
-def _plain(kernels: Tensor, stride: int) -> nn.Conv2d:
-    channels = len(kernels)
-    with torch.device('meta'):
-        conv = nn.Conv2d(channels, channels, 3, stride, 1, groups=channels, bias=False)
-    conv.weight = nn.Parameter(kernels.detach().clone())
-    return conv

@@ -25,7 +25,7 @@ from torch import nn
 
 from ..backbones.blocks import Residual
 from ..backbones.rapidnet import PositionalEncoding
-from ..backbones.vgnet import FixedDepthwise, SharedDepthwise
+from ..backbones.vgnet_layers import FixedDepthwise, SharedDepthwise
 from ..errors import UserError
 from .fuse_graph import LINEAR, batch_norms, has_hooks, last_layer, layer_before, pointwise_after
 from .fuse_layers import Bounded, Folded, affine, is_affine, preceded, rescaled

@@ -1,13 +1,16 @@
-"""Mixed precision without loss scaling."""
+"""Mixed precision: with loss scaling on an NVIDIA GPU, without it elsewhere."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
-from mmengine.optim import OptimWrapper
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
+
+from .device import default_device
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -20,3 +23,17 @@ class BFloat16OptimWrapper(OptimWrapper):
         device = next(model.parameters()).device.type
         with super().optim_context(model), torch.autocast(device, torch.bfloat16):
             yield
+
+
+@OPTIM_WRAPPERS.register_module('MixedPrecision')
+def mixed_precision(**arguments: Any) -> OptimWrapper:
+    """Return the wrapper for mixed precision on this device, for recipes that always use it.
+
+    On an NVIDIA GPU it computes in float16 and scales losses, elsewhere in bfloat16.
+
+    Args:
+        **arguments: of MMEngine's ``OptimWrapper``.
+    """
+    if default_device() == 'cuda':  # MMEngine scales losses on no Apple GPU
+        return AmpOptimWrapper(**{'loss_scale': 'dynamic', **arguments})
+    return BFloat16OptimWrapper(**arguments)

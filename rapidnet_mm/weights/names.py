@@ -245,22 +245,34 @@ def _mobilevig(local_depths: tuple[int, ...], graph_depth: int) -> NameTable:
     return NameTable(pairs, dropped=TWO_HEADS_DROPPED, heads=TWO_HEADS)
 
 
-def _vgnet(all_fixed: bool, use_se: bool) -> NameTable:
+def _vgnet(
+    all_fixed: bool = False, use_se: bool = False, is_v2: bool = False, last_depth: int = 2
+) -> NameTable:
     """Return the table of the authors' names (cv-models).
 
     Their stages count from 1, and attention is inside the Sequential of the 1x1 convolution.
+
+    Args:
+        all_fixed: kinds F and E of the paper.
+        use_se: with attention.
+        is_v2: the authors' later network, which has other names in the tail and the classifier.
+        last_depth: blocks of the last stage.
     """
-    tail, kernels = 'features.stage4.3', 'depthwise.conv' if all_fixed else 'depthwise'
+    index = last_depth + 1  # of the tail, after the layer that joins two halves
+    tail, ours = f'features.stage4.{index}', f'stages.3.{index}'
+    kernels = 'depthwise.conv' if all_fixed else 'depthwise'
     last = 2 if all_fixed else 1  # fixed kernels have a normalisation, which comes between
-    pairs = [
-        ('features.stem.0', 'stem.conv'),
-        ('features.stem.2', 'stem.norm'),
-        (f'{tail}.0' if all_fixed else f'{tail}.0.mux', f'stages.3.3.{kernels}'),
-        (f'{tail}.{last}.0', 'stages.3.3.pointwise.conv'),
-        (f'{tail}.{last}.2', 'stages.3.3.pointwise.norm'),
+    pairs = [('features.stem.0', 'stem.conv'), ('features.stem.2', 'stem.norm')]
+    if is_v2:
+        pairs.append((f'{tail}.0.weight', f'{ours}.{kernels}.weight'))
+    else:
+        pairs.append((f'{tail}.0' if all_fixed else f'{tail}.0.mux', f'{ours}.{kernels}'))
+    pairs += [
+        (f'{tail}.{last}.0', f'{ours}.pointwise.conv'),
+        (f'{tail}.{last}.2', f'{ours}.pointwise.norm'),
     ]
     if all_fixed:
-        pairs.append((f'{tail}.1', 'stages.3.3.depthwise.norm'))
+        pairs.append((f'{tail}.1', f'{ours}.depthwise.norm'))
     # These are whole names where another variant has a longer name with the same beginning.
     conv = 'conv1x1.0' if use_se else 'conv1x1'
     half = 'half3x3.0' if all_fixed else 'half3x3'
@@ -275,7 +287,21 @@ def _vgnet(all_fixed: bool, use_se: bool) -> NameTable:
         ]
         if use_se:
             pairs.append((f'{source}.#.conv1x1.1', f'{ours}.#.pointwise.se'))
-    return NameTable(pairs, dropped=('classifier.',), heads=[('classifier', 'fc')])
+    head = 'classifier.1' if is_v2 else 'classifier'
+    return NameTable(pairs, dropped=('classifier.',), heads=[(head, 'fc')])
+
+
+def _vgnets() -> dict[str, NameTable]:
+    """Return the tables of all sizes, kinds and versions. 5.0MP has a deeper last stage."""
+    tables = {}
+    for size, last_depth in (('', 2), ('-5.0MP', 5)):
+        for use_se in (False, True):
+            end = f'{size} with SE' if use_se else size
+            common = dict(use_se=use_se, last_depth=last_depth)
+            tables[f'VGNet{end}'] = _vgnet(**common)
+            tables[f'VGNetF{end}'] = _vgnet(all_fixed=True, **common)
+            tables[f'VGNet v2{end}'] = _vgnet(is_v2=True, **common)
+    return tables
 
 
 REXNET = _rexnet(use_se=True)
@@ -295,8 +321,5 @@ NAME_TABLES = {
     'EfficientNet-B1, -B2': EFFICIENTNET_B1_B2,
     'MobileViG-Ti': MOBILEVIG_TI,
     'MobileViG-S': MOBILEVIG_S,
-    'VGNet': _vgnet(all_fixed=False, use_se=False),
-    'VGNet with SE': _vgnet(all_fixed=False, use_se=True),
-    'VGNetF': _vgnet(all_fixed=True, use_se=False),
-    'VGNetF with SE': _vgnet(all_fixed=True, use_se=True),
+    **_vgnets(),
 }

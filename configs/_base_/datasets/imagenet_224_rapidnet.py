@@ -4,28 +4,32 @@ _base_ = ['imagenet_224.py']
 
 test_crop_ratio = 0.9
 
+# rand-m9-mstd0.5-inc1. The recipe also names a colour jitter of 0.4. It has no effect: timm leaves
+# it out where there is RandAugment, and so do we.
+rand_augment = dict(
+    type='RandomChoice',
+    transforms=[
+        [
+            dict(
+                type='RandAugment',
+                policies='timm_increasing',
+                num_policies=2,
+                total_level=10,
+                magnitude_level=9,
+                magnitude_std=0.5,
+                hparams=dict(
+                    pad_val=[round(value) for value in _base_.mean[::-1]], interpolation=name
+                ),
+            )
+        ]
+        for name in _base_.interpolations
+    ],
+)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(
-        type='RandomResizedCrop',
-        scale=_base_.size,
-        backend='pillow',
-        interpolation='bicubic',
-    ),
+    _base_.random_crop,
     dict(type='RandomFlip', prob=0.5),
-    # rand-m9-mstd0.5-inc1. The recipe also names a colour jitter of 0.4. It has no effect: timm
-    # leaves it out where there is RandAugment, and so do we.
-    dict(
-        type='RandAugment',
-        policies='timm_increasing',
-        num_policies=2,
-        total_level=10,
-        magnitude_level=9,
-        magnitude_std=0.5,
-        hparams=dict(
-            pad_val=[round(value) for value in _base_.mean[::-1]], interpolation='bicubic'
-        ),
-    ),
+    rand_augment,
     dict(
         type='RandomErasing',
         erase_prob=0.25,

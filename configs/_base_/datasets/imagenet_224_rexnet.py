@@ -22,26 +22,30 @@ policies = [
     dict(type='Translate', magnitude_range=(0, 0.45), direction='horizontal'),
     dict(type='Translate', magnitude_range=(0, 0.45), direction='vertical'),
 ]
+rand_augment = dict(
+    type='RandomChoice',
+    transforms=[
+        [
+            dict(
+                type='RandAugment',
+                policies=policies,
+                num_policies=2,
+                total_level=10,
+                magnitude_level=9,
+                magnitude_std=0.5,
+                hparams=dict(
+                    pad_val=[round(value) for value in _base_.mean[::-1]], interpolation=name
+                ),
+            )
+        ]
+        for name in _base_.interpolations
+    ],
+)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(
-        type='RandomResizedCrop',
-        scale=_base_.size,
-        backend='pillow',
-        interpolation='bicubic',
-    ),
+    _base_.random_crop,
     dict(type='RandomFlip', prob=0.5),
-    dict(
-        type='RandAugment',
-        policies=policies,
-        num_policies=2,
-        total_level=10,
-        magnitude_level=9,
-        magnitude_std=0.5,
-        hparams=dict(
-            pad_val=[round(value) for value in _base_.mean[::-1]], interpolation='bicubic'
-        ),
-    ),
+    rand_augment,
     dict(
         type='RandomErasing',
         erase_prob=0.2,

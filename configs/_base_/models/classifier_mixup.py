@@ -1,17 +1,8 @@
 # The classifier of the RapidNet and MobileViG papers: it learns from mixed images (Mixup, CutMix)
 # and smoothed labels.
-_base_ = ['classifier.py']
+_base_ = ['classifier_smoothed.py']
 
-smoothing = 0.1
 model = dict(
     # Each batch gets one of the two, drawn at random.
     train_cfg=dict(augments=[dict(type='Mixup', alpha=0.8), dict(type='CutMix', alpha=1.0)]),
-    head=dict(
-        loss=dict(
-            type='LabelSmoothLoss',
-            label_smooth_val=smoothing,
-            num_classes=_base_.num_classes,
-            mode='original',
-        )
-    ),
 )

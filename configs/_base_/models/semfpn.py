@@ -10,8 +10,8 @@ model = dict(
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
-        # Crops from images that are smaller than the crop are padded to the largest of the batch.
-        size_divisor=32,
+        # Crops from images that are smaller than the crop are padded to its size in the data set.
+        size=(512, 512),
         pad_val=0,
         seg_pad_val=255,
     ),

@@ -3,6 +3,7 @@
 _base_ = ['semfpn_128.py']
 
 model = dict(
+    data_preprocessor=dict(size=(288, 288)),
     decode_head=dict(
         num_classes=11,
         loss_decode=dict(

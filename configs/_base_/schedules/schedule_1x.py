@@ -10,7 +10,8 @@ optim_wrapper = dict(
     optimizer=dict(type='AdamW', lr=2e-4 * batch / 16, weight_decay=0.05),
 )
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=500),
+    # The full rate begins with iteration 500, which is the last that MMEngine counts here.
+    dict(type='LinearLR', start_factor=1e-6, by_epoch=False, begin=0, end=500 + 1),
     dict(type='MultiStepLR', by_epoch=True, begin=0, end=12, milestones=[8, 11], gamma=0.1),
 ]
 # With another number of GPUs or images: tools/train.py --auto-scale-lr makes

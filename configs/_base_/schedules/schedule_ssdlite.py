@@ -21,4 +21,5 @@ param_scheduler = [
 # lr = 0.01 * (GPUs * images per GPU) / 32.
 auto_scale_lr = dict(enable=False, base_batch_size=batch)
 
-default_hooks = dict(checkpoint=dict(interval=interval))
+# The paper's tables are of the last checkpoint, so the best one gets no file of its own.
+default_hooks = dict(checkpoint=dict(interval=interval, save_best=None))

@@ -6,6 +6,7 @@ from .curves import CurvesHook
 from .finite import FiniteLossHook
 from .memory import TrimMemoryHook
 from .pictures import ClassPicturesHook, LabelPicturesHook
+from .unaveraged import UnaveragedMetricsHook
 
 __all__ = [
     'AtomicBackend',
@@ -16,4 +17,5 @@ __all__ = [
     'FiniteLossHook',
     'LabelPicturesHook',
     'TrimMemoryHook',
+    'UnaveragedMetricsHook',
 ]

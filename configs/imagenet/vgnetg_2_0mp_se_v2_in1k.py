@@ -1,0 +1,16 @@
+# VGNetG-2.0MP with SE, version 2 (the authors' later network), ImageNet-1k, 224x224,
+# 400 epochs (8 GPUs x 64 images).
+#     tools/dist_train.sh configs/imagenet/vgnetg_2_0mp_se_v2_in1k.py 8
+# Top-1: 74.324 % published (top-5: 91.788 %).
+# The authors' own recipe is not known to us: this one is ReXNet's.
+_base_ = [
+    '../_base_/models/classifier_smoothed.py',
+    '../_base_/datasets/imagenet_224_vgnet.py',
+    '../_base_/schedules/imagenet_400e.py',
+    '../_base_/runtime_fixed_size.py',
+]
+
+model = dict(
+    backbone=dict(type='VGNet', arch='g_2_0mp_se', version='v2', out_indices=(3,)),
+    head=dict(type='PooledLinearHead', in_channels=512, dropout=0.2),
+)

@@ -1,0 +1,35 @@
+"""Measures the model itself beside the average of its weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from mmengine.hooks import EMAHook, Hook
+from mmengine.registry import HOOKS
+
+
+@HOOKS.register_module()
+class UnaveragedMetricsHook(Hook):
+    """After every validation of averaged weights, measures the weights that are trained too.
+
+    MMEngine's ``EMAHook`` validates the average. This hook adds the metrics of the model itself
+    under ``model/``, such as ``model/accuracy/top1``: in the log, in the curves and in what other
+    hooks see. Without an ``EMAHook`` it does nothing. It has to come after that hook, which gives
+    the model its own weights back.
+    """
+
+    priority = 'NORMAL'
+
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        """Validate once more and add the metrics."""
+        if metrics is None or not any(isinstance(hook, EMAHook) for hook in runner.hooks):
+            return
+        loader, evaluator = runner.val_loop.dataloader, runner.val_loop.evaluator
+        runner.model.eval()
+        with torch.no_grad():
+            for batch in loader:
+                evaluator.process(data_samples=runner.model.val_step(batch), data_batch=batch)
+        for name, value in evaluator.evaluate(len(loader.dataset)).items():
+            metrics[f'model/{name}'] = value
+            runner.message_hub.update_scalar(f'val/model/{name}', value)
