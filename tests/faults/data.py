@@ -317,6 +317,11 @@ DETECTION = (
         image('a.jpg', lambda: zeros('jpg', 20, 400)),
         (FILE, 'a.jpg (damaged'),
     ),
+    Fault(
+        'a JPEG with zeros among its pixels',
+        image('a.jpg', lambda: zeros('jpg', 900, 200)),
+        (FILE, 'a.jpg (damaged: a hole of zeros at byte 900)'),
+    ),
     Fault('zeros as an image', image('a.jpg', lambda: bytes(4096)), ('a.jpg (not an image)',)),
     Fault(
         'an image with too many pixels',

@@ -121,6 +121,40 @@ def folder_beside(name: str) -> Callable[[Path], None]:
     return lambda folder: (folder.parent / name).mkdir()
 
 
+def link_beside(name: str) -> Callable[[Path], None]:
+    """Return a plant that puts a link to a text beside the work directory."""
+
+    def plant(folder: Path) -> None:
+        beside('mine.txt')(folder)
+        (folder.parent / name).symlink_to('mine.txt')
+
+    return plant
+
+
+def protected(name: str) -> Callable[[Path], None]:
+    """Return a plant that puts a file beside the work directory that may not be written."""
+
+    def plant(folder: Path) -> None:
+        beside(name)(folder)
+        (folder.parent / name).chmod(0o444)
+
+    return plant
+
+
+def pictures_of_others(folder: Path) -> None:
+    """Put a file where the picture of a result would go."""
+    image = sorted((folder.parent / 'labels/images/val').iterdir())[0]
+    (folder.parent / 'out').mkdir()
+    shutil.copy(image, folder.parent / 'out')
+
+
+def inputs_of_one_name(folder: Path) -> None:
+    """Put an image into another folder too."""
+    image = sorted((folder.parent / 'labels/images/val').iterdir())[0]
+    (folder.parent / 'more').mkdir()
+    shutil.copy(image, folder.parent / 'more')
+
+
 FALL_BACK = ('iter_10.pth', 'going on from', 'iter_5.pth')
 WAY_OUT = ('has checkpoints', '--resume', '--work-dir')
 TRAIN = 'train segmentation.py --work-dir work --cfg-options train_cfg.max_iters=14'
@@ -234,6 +268,36 @@ PLACES = (
         folder_beside('o.safetensors'),
         ('o.safetensors',),
         f'convert {LAST} o.safetensors',
+    ),
+    Fault(
+        'convert over a file of others',
+        beside('o.safetensors'),
+        ('o.safetensors', 'is there already'),
+        f'convert {LAST} o.safetensors',
+    ),
+    Fault(
+        'convert over a link',
+        link_beside('o.safetensors'),
+        ('o.safetensors', 'mine.txt', 'is there already'),
+        f'convert {LAST} o.safetensors',
+    ),
+    Fault(
+        'convert over a protected file',
+        protected('o.safetensors'),
+        ('o.safetensors', 'write-protected'),
+        f'convert {LAST} o.safetensors',
+    ),
+    Fault(
+        'pictures over pictures of others',
+        pictures_of_others,
+        ('--out-dir', 'out', 'is there already'),
+        f'{INFER} --out-dir out',
+    ),
+    Fault(
+        'two inputs of one name',
+        inputs_of_one_name,
+        ('same name',),
+        f'{INFER} more --out-dir out',
     ),
     Fault(
         'a release into a file',
