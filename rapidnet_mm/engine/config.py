@@ -236,6 +236,26 @@ def named_determinism_errors() -> Iterator[None]:
         ) from error
 
 
+def check_crops(cfg: Config) -> None:
+    """Check that a segmenter pads its crops to their own size.
+
+    Raises:
+        UserError: the crops of the training are larger than what they are padded to.
+    """
+    if cfg.get('default_scope') != 'mmseg' or not isinstance(cfg.model, Mapping):
+        return
+    size = (cfg.model.get('data_preprocessor') or {}).get('size')
+    dataset = cfg.train_dataloader.get('dataset') or {}
+    for step in dataset.get('pipeline') or ():
+        crop = step.get('crop_size') if isinstance(step, Mapping) else None
+        pair = isinstance(size, list | tuple) and isinstance(crop, list | tuple)
+        if pair and any(side > most for side, most in zip(crop, size, strict=False)):
+            raise UserError(
+                f'train_dataloader crops images to {tuple(crop)}, but the model pads crops to '
+                f'{tuple(size)}; set model.data_preprocessor.size to the size of the crop'
+            )
+
+
 def format_only(cfg: Config) -> list[str]:
     """Let the test write the json files of COCO's test server, and return their paths.
 

@@ -21,7 +21,7 @@ from ..files import writable_folder
 from ..weights.content import WRAPPERS, dataset_meta
 from ..weights.load import fill_model, weights_for
 from ..weights.read import read_checkpoint
-from .config import BUILD_ERRORS, config_fault, named_config_errors
+from .config import BUILD_ERRORS, check_crops, config_fault, named_config_errors
 from .console import dress
 from .cpu import tune_for_cpu
 from .device import default_device
@@ -51,7 +51,10 @@ def build_runner(cfg: Config, *, launcher: str = 'none', mode: str = 'train') ->
     if missing:
         raise UserError(f'the config has no {" and no ".join(missing)}, which {mode}ing needs')
     writable_folder(cfg.work_dir, '--work-dir')
-    guard = _choose_start(cfg, launcher) if mode == 'train' else None
+    guard = None
+    if mode == 'train':
+        check_crops(cfg)
+        guard = _choose_start(cfg, launcher)
     if is_first_process(launcher):
         check_data(cfg, ('train', 'val') if mode == 'train' else ('test',))
     cfg.launcher = launcher
