@@ -40,7 +40,7 @@ NOT_RUN = {
     r'(?<!benchmark-)(train|test)(\.py|\.sh)? configs/\S+_coco\.py': 'needs COCO',
     r'(?<!benchmark-)(train|test)(\.py|\.sh)? configs/\S+_ade20k\.py': 'needs ADE20K',
     r'(?<!benchmark-)(train|test)(\.py|\.sh)? configs/\S+_in1k\.py': 'needs ImageNet',
-    r'slurm_train\.sh': 'needs Slurm',
+    r'slurm_(train|test)\.sh': 'needs Slurm',
     r'fruit\.py': 'needs the data of the example, whose config another test checks',
     r'IN\.pth': 'stands for a file of the reader',
 }

@@ -58,6 +58,12 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--work-dir', help='where results go (default: work_dirs/CONFIG_NAME)')
     add_verbose(parser)
     add_options(parser)
+    parser.add_argument('--seed', type=seed, help='seed of all random numbers')
+    parser.add_argument(
+        '--deterministic',
+        action='store_true',
+        help='only algorithms that give the same result every time; slower',
+    )
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm'],
@@ -98,6 +104,14 @@ def score(text: str) -> float:
     value = float(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f'{text} is not between 0 and 1')
+    return value
+
+
+def seed(text: str) -> int:
+    """Parse the seed of random numbers, for argparse."""
+    value = int(text)
+    if not 0 <= value < 2**32:  # as NumPy takes them
+        raise argparse.ArgumentTypeError(f'{text} is not between 0 and 2**32 - 1')
     return value
 
 

@@ -31,6 +31,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='test the inference form (BatchNorm folded into convolutions), and time both forms',
     )
     parser.add_argument(
+        '--format-only',
+        action='store_true',
+        help='write what the test server of COCO takes (results.bbox.json, results.segm.json in '
+        'the work directory), and measure nothing; the test set needs no annotations',
+    )
+    parser.add_argument(
+        '--dump', metavar='FILE', help='write all predictions into a pickle file, .pkl'
+    )
+    parser.add_argument(
         '--out',
         help='json file for the metrics (default: work_dirs/CONFIG_NAME/test/metrics.json)',
     )
@@ -47,6 +56,7 @@ def run(args: argparse.Namespace) -> None:
 def _test(args: argparse.Namespace) -> None:
     from ..analysis.speed.inference_form import InferenceForm
     from ..engine import config, runner
+    from ..engine.metrics.dump import dump_predictions
     from ..engine.options import parse_options
     from ..files import writable_file, write_metrics
 
@@ -55,6 +65,8 @@ def _test(args: argparse.Namespace) -> None:
     if args.work_dir is None:
         cfg.work_dir += '/test'  # not over the files of the training
     out = writable_file(args.out or f'{cfg.work_dir}/metrics.json', '--out')
+    config.set_randomness(cfg, args.seed, args.deterministic)
+    files = config.format_only(cfg) if args.format_only else []
     cfg.load_from, cfg.resume = args.checkpoint, False
     if args.show_dir:
         config.show_predictions(cfg, args.show_dir, args.score_thr)
@@ -63,7 +75,16 @@ def _test(args: argparse.Namespace) -> None:
     tester = runner.build_runner(cfg, launcher=args.launcher, mode='test')
     if args.fuse:
         tester.register_hook(InferenceForm(), priority='LOWEST')
-    metrics = tester.test()
-    if runner.is_first_process(args.launcher):
+    if args.dump:
+        dump_predictions(tester, args.dump)
+    with config.named_determinism_errors():
+        metrics = tester.test()
+    if not runner.is_first_process(args.launcher):
+        return
+    if args.format_only:
+        print(f'results are in {", ".join(files)}')
+    else:
         write_metrics(metrics, out)
         print(f'metrics are in {out}')
+    if args.dump:
+        print(f'predictions are in {args.dump}')

@@ -54,6 +54,7 @@ def _train(args: argparse.Namespace) -> None:
         print(f'{args.config}: checking the data and building the model')
     options = parse_options(args.cfg_options)
     cfg = config.load_config(args.config, options, args.work_dir, args.amp, args.from_scratch)
+    config.set_randomness(cfg, args.seed, args.deterministic)
     if args.auto_scale_lr:
         config.scale_lr(cfg)
     if args.resume:
@@ -63,4 +64,5 @@ def _train(args: argparse.Namespace) -> None:
     trainer = runner.build_runner(cfg, launcher=args.launcher)
     report = TrainingReport(arguments.program())
     trainer.register_hook(report, priority=report.priority)
-    trainer.train()
+    with config.named_determinism_errors():
+        trainer.train()

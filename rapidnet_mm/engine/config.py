@@ -16,7 +16,7 @@ from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
 from ..errors import UserError
-from ..files import writable_folder
+from ..files import writable_file, writable_folder
 from .config_errors import named_config_errors
 from .config_file import read_config_file
 from .config_values import check_values
@@ -182,6 +182,82 @@ def use_tta(cfg: Config) -> None:
     warnings.filterwarnings('ignore', 'The shape of value will convert')
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
     cfg.model = dict(**cfg.tta_model, module=cfg.model)
+
+
+def set_randomness(cfg: Config, seed: int | None, deterministic: bool) -> None:
+    """Apply ``--seed`` and ``--deterministic``; without them the config decides."""
+    changes: dict[str, Any] = {}
+    if seed is not None:
+        changes['seed'] = seed
+    if deterministic:
+        changes['deterministic'] = True
+        os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')  # cuBLAS asks for it
+    if changes:
+        cfg.randomness = dict(cfg.get('randomness') or {}, **changes)
+
+
+@contextmanager
+def named_determinism_errors() -> Iterator[None]:
+    """Turn PyTorch's error about an operator that is never deterministic into one line.
+
+    Raises:
+        UserError: such an operator was called under ``--deterministic``.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        name, found, _ = str(error).partition(' does not have a deterministic implementation')
+        if not found:
+            raise
+        raise UserError(
+            f'--deterministic: {one_line(name)} has no deterministic implementation on this '
+            'device; train on the CPU, or leave the option out (--seed alone fixes the data)'
+        ) from error
+
+
+def check_crops(cfg: Config) -> None:
+    """Check that a segmenter pads its crops to their own size.
+
+    Raises:
+        UserError: the crops of the training are larger than what they are padded to.
+    """
+    if cfg.get('default_scope') != 'mmseg' or not isinstance(cfg.model, Mapping):
+        return
+    size = (cfg.model.get('data_preprocessor') or {}).get('size')
+    dataset = cfg.train_dataloader.get('dataset') or {}
+    for step in dataset.get('pipeline') or ():
+        crop = step.get('crop_size') if isinstance(step, Mapping) else None
+        pair = isinstance(size, list | tuple) and isinstance(crop, list | tuple)
+        if pair and any(side > most for side, most in zip(crop, size, strict=False)):
+            raise UserError(
+                f'train_dataloader crops images to {tuple(crop)}, but the model pads crops to '
+                f'{tuple(size)}; set model.data_preprocessor.size to the size of the crop'
+            )
+
+
+def format_only(cfg: Config) -> list[str]:
+    """Let the test write the json files of COCO's test server, and return their paths.
+
+    Raises:
+        UserError: the test set is not evaluated as COCO is, or a file cannot be written.
+    """
+    evaluators = cfg.get('test_evaluator') or []
+    evaluators = list(evaluators) if isinstance(evaluators, list | tuple) else [evaluators]
+    own = [one for one in evaluators if one.get('type') == 'CocoAP']
+    if not own:
+        kinds = ', '.join(str(one.get('type')) for one in evaluators) or 'nothing'
+        raise UserError(
+            f'--format-only: the config evaluates by {kinds}; only CocoAP writes such files'
+        )
+    files = []
+    for one in own:
+        one.outfile_prefix = f'{cfg.work_dir}/results'
+        kinds = [one.metric] if isinstance(one.get('metric', 'bbox'), str) else one.metric
+        files += [f'{one.outfile_prefix}.{kind}.json' for kind in kinds]
+    for file in files:
+        writable_file(file, '--format-only')
+    cfg.test_evaluator = own
+    return files
 
 
 def use_tensorboard(cfg: Config) -> None:

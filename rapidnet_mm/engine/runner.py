@@ -22,6 +22,7 @@ from ..files import is_foreign, writable_folder, write_output
 from ..weights.content import WRAPPERS, dataset_meta
 from ..weights.load import fill_model, weights_for
 from ..weights.read import read_checkpoint
+from .config import check_crops
 from .config_errors import BUILD_ERRORS, config_fault, named_config_errors
 from .config_values import check_optimizer, check_parts
 from .console import dress
@@ -55,7 +56,10 @@ def build_runner(cfg: Config, *, launcher: str = 'none', mode: str = 'train') ->
     if launcher == 'pytorch' and 'RANK' not in os.environ:
         raise UserError('--launcher pytorch: RANK is not set; start with tools/dist_train.sh')
     writable_folder(cfg.work_dir, '--work-dir')
-    guard = _choose_start(cfg, launcher) if mode == 'train' else None
+    guard = None
+    if mode == 'train':
+        check_crops(cfg)
+        guard = _choose_start(cfg, launcher)
     if is_first_process(launcher):
         check_data(cfg, ('train', 'val') if mode == 'train' else ('test',))
     if mode == 'train' and not cfg.get('resume'):

@@ -13,8 +13,9 @@
 
 Read in this order: ``classifiers.py`` (plain modules from a map to logits), ``heads.py`` (the same
 for MMPretrain), ``distillation.py`` and ``accuracy.py`` (training and testing classifiers),
-``ssd.py`` (SSDLite for MMDetection), ``losses.py`` (for MMSegmentation), ``efficientnet.py`` (a
-backbone of MMPretrain with the arguments and outputs of ours).
+``ssd.py`` (SSDLite for MMDetection), ``tta.py`` (test-time augmentation of detectors),
+``losses.py`` (for MMSegmentation), ``efficientnet.py`` (a backbone of MMPretrain with the arguments
+and outputs of ours).
 """
 
 from .accuracy import TopAccuracy
@@ -23,8 +24,10 @@ from .efficientnet import TFEfficientNet
 from .heads import PooledLinearHead, ReXNetLiteHead, TwoClassifierHead
 from .losses import WeightedCrossEntropy
 from .ssd import SSDLiteAnchorGenerator, SSDLiteHead
+from .tta import DetectionTTA
 
 __all__ = [
+    'DetectionTTA',
     'DistilledClassifier',
     'PooledLinearHead',
     'ReXNetLiteHead',

@@ -14,7 +14,6 @@ from PIL import Image
 from rapidnet_mm import Inferencer
 from rapidnet_mm.engine import config as engine_config
 from rapidnet_mm.engine.runner import build_runner
-from tests.commands.test_detection import CONFIG as DETECTOR
 from tests.commands.test_detection import REPOSITORY, refused, succeeded, tool
 
 CONFIG = str(REPOSITORY / 'configs/semfpn_rapidnet_ti_shapes.py')
@@ -129,7 +128,15 @@ def test_the_inference_form_measures_the_same(tested):
 
 def test_a_config_without_variants_says_so(tmp_path):
     refused(
-        tool('test.py', DETECTOR, 'none.pth', '--tta', '--work-dir', 'x', cwd=tmp_path),
+        tool(
+            'test.py',
+            'imagenet/rapidnet_ti_shapes',
+            'none.pth',
+            '--tta',
+            '--work-dir',
+            'x',
+            cwd=tmp_path,
+        ),
         '--tta: the config has no tta_pipeline and no tta_model',
     )
 

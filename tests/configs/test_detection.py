@@ -124,6 +124,21 @@ def test_masks_are_read_and_evaluated_where_there_is_a_mask_head(path):
     assert bool(cfg.model.data_preprocessor.get('pad_mask')) == masks
 
 
+@on(CONFIGS)
+def test_test_time_augmentation_flips_and_scales_around_the_size_of_the_test(path):
+    cfg = load(path)
+    sizes, flips, (labels,), (packed,) = cfg.tta_pipeline[1].transforms
+    test = cfg.test_dataloader.dataset.pipeline
+    assert test[1] in sizes
+    assert len(sizes) == (1 if 'ssdlite' in path.stem else 3)  # whose anchors fit one size
+    assert [flip.prob for flip in flips] == [0.0, 1.0]
+    assert labels == test[2]
+    assert packed.type == 'PackDetInputs'
+    suppression = cfg.model.test_cfg.get('rcnn', cfg.model.test_cfg)
+    assert (cfg.tta_model.type, cfg.tta_model.nms) == ('DetectionTTA', suppression.nms)
+    assert cfg.tta_model.max_per_img == suppression.max_per_img
+
+
 @on([path for path in COCO if path not in SSDLITE])
 def test_coco_configs_with_a_pyramid_follow_the_1x_recipe(path):
     cfg = load(path)

@@ -12,6 +12,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import MODELS, PARAM_SCHEDULERS, init_default_scope
 
 import rapidnet_mm.engine.amp as amp_module
+from rapidnet_mm.engine.config import check_crops
 from rapidnet_mm.engine.schedules import CosineWithWarmUpLR
 from tests.messages import assert_says, refusal
 
@@ -126,6 +127,22 @@ def test_a_schedule_shorter_than_its_warm_up_is_refused():
     assert_says(line, 'warm_up=20', 'end=5')
 
 
+def test_a_resumed_schedule_goes_on_where_it_was():
+    arguments = dict(end=300, warm_up=20, warm_up_start=1e-6, eta_min=1e-5)
+    for stopped in (5, 20, 150):
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 2e-3)
+        first = CosineWithWarmUpLR(optimizer, **arguments)
+        for _ in range(stopped):
+            first.step()
+        saved = first.state_dict()
+        other = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 2e-3)
+        second = CosineWithWarmUpLR(other, **arguments)
+        second.load_state_dict(saved)
+        second.step()
+        expected = timm_cosine(stopped + 1, 2e-3, 300, 20, 1e-6, 1e-5)
+        assert other.param_groups[0]['lr'] == pytest.approx(expected, rel=1e-12)
+
+
 @on(PYRAMID)
 def test_every_detector_with_a_pyramid_has_the_1x_schedule(path):
     first, cfg = load(PYRAMID[0]), load(path)
@@ -163,6 +180,16 @@ def test_other_crops_are_padded_to_their_own_size():
         cfg = load(path)
         crop = next(s for s in cfg.train_dataloader.dataset.pipeline if s.type == 'RandomCrop')
         assert cfg.model.data_preprocessor.size == crop.crop_size, path.stem
+
+
+def test_crops_that_are_larger_than_what_they_are_padded_to_are_a_line():
+    cfg = load(ADE[0])
+    check_crops(cfg)
+    crop = next(s for s in cfg.train_dataloader.dataset.pipeline if s.type == 'RandomCrop')
+    crop.crop_size = (640, 512)
+    assert_says(refusal(check_crops, cfg), '(640, 512)', '(512, 512)', 'data_preprocessor.size')
+    cfg.model.data_preprocessor.size = (640, 640)
+    check_crops(cfg)
 
 
 def variants(cfg, kind):

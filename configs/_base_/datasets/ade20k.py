@@ -2,7 +2,8 @@
 # to 150. Label 0 means "not labelled"; reduce_zero_label ignores it.
 # For your own data in this layout set data_root, type='BaseSegDataset' and
 # metainfo=dict(classes=(...)) in both dataloaders, and num_classes in the model. If your labels
-# begin with 0, set reduce_zero_label=False too; 255 is ignored.
+# begin with 0, set reduce_zero_label=False too; 255 is ignored. With another crop, set
+# model.data_preprocessor.size to its size.
 _base_ = ['semantic.py']
 
 data_root = 'data/ade/ADEChallengeData2016/'

@@ -29,6 +29,20 @@ test_pipeline = [
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
     ),
 ]
+# The same with test-time augmentation (tools/test.py --tta): each step is a list of variants.
+tta_after_resize = [
+    [dict(type='RandomFlip', prob=p) for p in (0.0, 1.0)],
+    [dict(type='LoadAnnotations', with_bbox=True)],
+    [dict(type='PackDetInputs')],
+]
+# Its anchors are made for one size, so variants differ in the flip alone.
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(
+        type='TestTimeAug',
+        transforms=[[dict(type='Resize', scale=size, keep_ratio=False)], *tta_after_resize],
+    ),
+]
 
 train_dataloader = dict(
     batch_size=32,  # per GPU; 8 GPUs make the recipe's 256

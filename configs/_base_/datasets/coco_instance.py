@@ -3,22 +3,37 @@
 # metainfo=dict(classes=(...)) in both dataloaders, ann_file in the evaluator, and num_classes in
 # the model.
 data_root = 'data/coco/'
+scale = (1333, 800)
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-    dict(type='Resize', scale=(1333, 800), keep_ratio=True),
+    dict(type='Resize', scale=scale, keep_ratio=True),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(1333, 800), keep_ratio=True),
+    dict(type='Resize', scale=scale, keep_ratio=True),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(
         type='PackDetInputs',
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
     ),
+]
+# The same with test-time augmentation (tools/test.py --tta): each step is a list of variants.
+tta_after_resize = [
+    [dict(type='RandomFlip', prob=p) for p in (0.0, 1.0)],
+    [dict(type='LoadAnnotations', with_bbox=True, with_mask=True)],
+    [dict(type='PackDetInputs')],
+]
+sizes = [
+    dict(type='Resize', scale=(int(scale[0] * r), int(scale[1] * r)), keep_ratio=True)
+    for r in (0.75, 1.0, 1.25)
+]
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='TestTimeAug', transforms=[sizes, *tta_after_resize]),
 ]
 
 train_dataloader = dict(

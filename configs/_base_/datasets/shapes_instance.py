@@ -22,6 +22,20 @@ test_pipeline = [
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
     ),
 ]
+# The same with test-time augmentation (tools/test.py --tta): each step is a list of variants.
+tta_after_resize = [
+    [dict(type='RandomFlip', prob=p) for p in (0.0, 1.0)],
+    [dict(type='LoadAnnotations', with_bbox=True, with_mask=True)],
+    [dict(type='PackDetInputs')],
+]
+sizes = [
+    dict(type='Resize', scale=(int(scale[0] * r), int(scale[1] * r)), keep_ratio=True)
+    for r in (0.75, 1.0, 1.25)
+]
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='TestTimeAug', transforms=[sizes, *tta_after_resize]),
+]
 
 train_dataloader = dict(
     batch_size=2,

@@ -106,6 +106,8 @@ model = dict(
         ),
     ),
 )
+# For tools/test.py --tta: the boxes of all variants in tta_pipeline are merged.
+tta_model = dict(type='DetectionTTA', nms=dict(type='nms', iou_threshold=0.5), max_per_img=100)
 
 visualizer = dict(
     type='DetLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer'

@@ -68,6 +68,8 @@ model = dict(
         max_per_img=200,
     ),
 )
+# For tools/test.py --tta: the boxes of all variants in tta_pipeline are merged.
+tta_model = dict(type='DetectionTTA', nms=dict(type='nms', iou_threshold=0.45), max_per_img=200)
 
 visualizer = dict(
     type='DetLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer'

@@ -18,6 +18,7 @@ from mmengine.registry import METRICS
 
 from ...display.tables import text_table
 from ...errors import UserError
+from ...files import write_output
 
 # In the order of both libraries.
 NUMBERS = (
@@ -159,6 +160,8 @@ class CocoAP(BaseMetric):
         classwise: print AP per category too.
         collect_device: where results of several processes meet, 'cpu' or 'gpu'.
         prefix: replaces ``coco`` in the names.
+        outfile_prefix: if given, write ``PREFIX.bbox.json`` and ``PREFIX.segm.json``, as COCO's
+            test server takes them, and measure nothing. The file needs no annotations then.
 
     Raises:
         UserError: an unknown metric or backend, or an annotation file that is missing.
@@ -174,8 +177,10 @@ class CocoAP(BaseMetric):
         classwise: bool = False,
         collect_device: str = 'cpu',
         prefix: str | None = None,
+        outfile_prefix: str | None = None,
     ):
         super().__init__(collect_device=collect_device, prefix=prefix)
+        self.outfile_prefix = outfile_prefix
         self.iou_types = [metric] if isinstance(metric, str) else list(metric)
         unknown = sorted(set(self.iou_types) - {'bbox', 'segm'})
         if unknown or not self.iou_types:
@@ -205,12 +210,20 @@ class CocoAP(BaseMetric):
             self.results.append(result)
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
-        """Evaluate all predictions; returns twelve numbers for each metric."""
+        """Evaluate all predictions; returns twelve numbers for each metric.
+
+        With ``outfile_prefix`` it writes the predictions and returns no numbers.
+        """
         logger = MMLogger.get_current_instance()
         # In the order of the file, as MMDetection numbers its labels.
         cat_ids = self._coco.getCatIds(catNms=list(self.dataset_meta['classes']))
         img_ids = [result['img_id'] for result in results]
         detections = [d for result in results for d in _entries(result, cat_ids)]
+        if self.outfile_prefix:
+            for iou_type in self.iou_types:
+                content = json.dumps([_server_entry(d, iou_type) for d in detections])
+                write_output(content.encode(), f'{self.outfile_prefix}.{iou_type}.json')
+            return {}
         metrics, rows = {}, []
         for iou_type in self.iou_types:
             run = evaluate(self._coco, detections, iou_type, self.backend, img_ids, cat_ids)
@@ -233,6 +246,17 @@ class CocoAP(BaseMetric):
             name = self._coco.loadCats(cat_id)[0]['name']
             rows.append([name, *(_mean(part) for part in (p, p[0], p[5]))])
         return text_table([iou_type, 'mAP', 'mAP_50', 'mAP_75'], rows)
+
+
+def _server_entry(detection: dict, iou_type: str) -> dict:
+    """Return one detection in COCO's result format, for boxes or for masks."""
+    entry = {key: detection[key] for key in ('image_id', 'category_id', 'score')}
+    if iou_type == 'bbox':
+        return entry | {'bbox': detection['bbox']}
+    rle = detection['segmentation']
+    counts = rle['counts']
+    text = counts.decode('ascii') if isinstance(counts, bytes) else counts
+    return entry | {'segmentation': {'size': list(rle['size']), 'counts': text}}
 
 
 def _mean(precision: np.ndarray) -> float:
