@@ -53,6 +53,7 @@ SHORTER = {
     r'(--work-dir work_dirs/(short|from_classifier|two_processes))': 'train_cfg.max_epochs=1',
     r'benchmark ': '--shape 64 96 --steps 2',
     r'benchmark-train': '--batch 2 --shape 64 96 --steps 1',
+    r'zoo --latency': '--models rexnet_plain_in1k vgnetg_1_0mp_in1k --steps 1',
     r'benchmark-graph': '--batch 2 --shape 7 7 --steps 1',
 }
 RENAMED = {'iter_400.pth': 'iter_4.pth'}  # because of max_iters=4
