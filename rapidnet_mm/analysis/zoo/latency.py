@@ -10,7 +10,7 @@ from ..complexity import default_shape
 from ..speed.several import Model, Timed
 from . import metafiles
 from .metafiles import Entry, Zoo
-from .pictures import Picture, Point
+from .pictures import PRINTED, Picture, Point
 from .update import PLOTS, curve_and_label
 
 PLOT = 'imagenet'
@@ -75,5 +75,7 @@ def _points(zoo: Zoo, times: Mapping[str, float]) -> Iterator[Point]:
             yield Point(curve, label, times[entry.data['Name']], accuracy)
         for device in MACHINES:
             if device in entry.printed and accuracy is not None:
-                kind = f'{curve}, printed ({device.split()[0]})'
-                yield Point(kind, label, float(entry.printed[device]), accuracy, hollow=True)
+                kind = f'{curve}{PRINTED} ({device.split()[0]})'
+                # A measured point at the same height has the name.
+                name = '' if entry.data['Name'] in times and device == 'CPU ms' else label
+                yield Point(kind, name, float(entry.printed[device]), accuracy, hollow=True)
