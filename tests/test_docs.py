@@ -54,6 +54,7 @@ SHORTER = {
     r'benchmark ': '--shape 64 96 --steps 2',
     r'benchmark-train': '--batch 2 --shape 64 96 --steps 1',
     r'receptive-field': '--size 64 --count 1',
+    r'zoo --latency': '--models rexnet_plain_in1k vgnetg_1_0mp_in1k --steps 1',
     r'benchmark-graph': '--batch 2 --shape 7 7 --steps 1',
     r'channel-search$': '--models 10 --epochs 1 --size 16',
 }

@@ -131,11 +131,16 @@ def set_threads(args: Any) -> None:
         torch.set_num_threads(args.threads)
 
 
-def add_model_arguments(parser: argparse.ArgumentParser, optional: bool = False) -> None:
-    """Add the arguments of commands about one model: config, ``--backbone``, options."""
-    parser.add_argument('config', nargs='?' if optional else None, help='config file')
-    parser.add_argument('--backbone', action='store_true', help='use only the backbone')
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments about one model: a config that may be left out, ``--backbone``, options."""
+    parser.add_argument('config', nargs='?', help='config file')
+    add_backbone(parser)
     add_options(parser)
+
+
+def add_backbone(parser: argparse.ArgumentParser) -> None:
+    """Add ``--backbone``."""
+    parser.add_argument('--backbone', action='store_true', help='use only the backbone')
 
 
 def read_config(path: str, args: argparse.Namespace) -> Config:

@@ -14,7 +14,7 @@ HELP = 'Count parameters, FLOPs and feature maps of a config'
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    arguments.add_model_arguments(parser, optional=True)
+    arguments.add_model_arguments(parser)
     parser.add_argument(
         '--shape',
         nargs=2,
@@ -74,7 +74,8 @@ def _compare_published(args: argparse.Namespace) -> tuple[str, bool]:
         rows = [result.to_dict() for result in results]
         return arguments.as_json({'rows': rows, 'off': off}), bool(off)
     summary = (
-        'M = 1e6, G = 1e9; FLOPs are multiply-adds of one image\n'
+        'M = 1e6, G = B = 1e9; FLOPs are multiply-adds of one image\n'
+        f'{papers.FPN_FLOPS}\n'
         f'{len(results) - off} of {len(results)} rows are within their tolerance'
     )
     return f'{compare.to_text(results)}\n{summary}', bool(off)

@@ -6,7 +6,8 @@ import difflib
 import importlib.util
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from mmengine.logging import print_log
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
-from ..errors import UserError
+from ..errors import UserError, one_line
 from ..files import writable_file, writable_folder
 from .config_errors import named_config_errors
 from .config_file import read_config_file

@@ -220,6 +220,8 @@ def test_what_is_published_is_what_we_build_and_what_the_zoo_says(row, models):
         counts = entry.counts.get(key), entry.counts.get('FLOPs')
         flops = count(row).flops if row.basis else result.flops.ours
         assert counts == (result.params.ours, flops), f'{entry}: run rapidnet zoo'
+        comparable = entry.counts.get('Comparable FLOPs', result.flops.ours)
+        assert comparable == result.flops.ours, f'{entry}: run rapidnet zoo'
 
 
 @pytest.mark.parametrize(

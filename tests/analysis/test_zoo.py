@@ -13,7 +13,9 @@ import yaml
 from rapidnet_mm import UserError
 from rapidnet_mm.analysis.latencies import LATENCIES
 from rapidnet_mm.analysis.papers import ROWS
-from rapidnet_mm.analysis.zoo import metafiles, page, pictures, update
+from rapidnet_mm.analysis.speed.several import Model, Timed
+from rapidnet_mm.analysis.speed.timing import Speed
+from rapidnet_mm.analysis.zoo import latency, metafiles, page, pictures, update
 
 REPOSITORY = Path(__file__).parents[2]
 RUN = 'run rapidnet zoo'
@@ -123,9 +125,9 @@ def test_what_is_not_printed_is_in_no_printed_cell(models):
 
 def test_every_printed_latency_is_on_the_page(models):
     rows = list(cells_by_column(page.page(models, {})))
-    for name, latency in LATENCIES.items():
+    for name, ms in LATENCIES.items():
         (entry,) = [e for e in models.entries if e.data['Name'] == name]
-        printed = [latency.cpu, latency.gpu, latency.npu]
+        printed = [ms.cpu, ms.gpu, ms.npu]
         assert any(
             [cells.get(f'{key}, printed', '') for key in metafiles.DEVICES.values()] == printed
             for cells in rows
@@ -259,3 +261,56 @@ def test_a_hollow_point_is_at_the_printed_flops_times_the_area(models):
     assert point.hollow
     assert point.x == pytest.approx(2.3 * 512**2 / 224**2)
     assert not points['PoolFormer', 'S12'].hollow
+
+
+def test_the_latency_picture_keeps_measured_and_printed_apart(models):
+    timed = [
+        Timed(Model(name, None, (224, 224)), Speed([ms / 1000], 1), Speed([0.1], 1), None)
+        for name, ms in (('rexnet_100_in1k', 100), ('rexnet_plain_in1k', 64))
+    ]
+    picture = latency.picture(models, timed, 'this machine')
+    points = {(p.curve, p.label): p for p in picture.points}
+    assert points['ReXNet', 'x1.0'] == ('ReXNet', 'x1.0', 100.0, 77.9, False)
+    assert points['ReXNet, printed (CPU)', ''][2:] == (47.0, 77.9, True)  # beside x1.0
+    assert ('ReXNet', 'x2.0') not in points  # not timed
+    assert points['ReXNet, printed (CPU)', 'x2.0'].x == 69
+    assert not any('RapidNet' in p.curve for p in picture.points)
+    assert any('this machine' in note for note in picture.notes)
+
+
+def test_the_headline_on_the_phone_is_printed_and_not_measured(models):
+    timed = [
+        Timed(Model(name, None, (224, 224)), Speed([0.05], 1), Speed([0.05], 1), None)
+        for name in ('rapidnet_ti_in1k', 'rapidnet_m_in1k')
+    ]
+    picture = latency.picture(models, timed, 'this machine')
+    points = {(p.curve, p.label): p for p in picture.points}
+    phone = points['RapidNet, printed (NPU)', 'Ti']
+    assert (phone.x, phone.y, phone.hollow) == (0.9, 76.3, True)
+    assert points['MobileNetV2 x1.4, printed (NPU)', ''].x == 1.0
+    assert points['RapidNet', 'M'].y is None
+
+
+def test_latencies_are_measured_here_and_drawn(monkeypatch, capsys, tmp_path):
+    file = tmp_path / 'new/latency.png'
+    names = ['vgnetg_1_0mp_in1k', 'rexnet_plain_in1k']
+    assert in_process(monkeypatch, '--latency', str(file), '--steps', '1', '--models', *names) == 0
+    assert file.read_bytes().startswith(b'\x89PNG')
+    output = capsys.readouterr().out
+    assert all(name in output for name in names)
+
+
+@pytest.mark.parametrize(
+    ('args', 'message'),
+    [
+        (['--steps', '3'], 'go with --latency'),
+        (['--latency', 'a.png', '--check'], '--check does not go with --latency'),
+        (['--latency', 'a.png', '--models', 'rexnet_lost'], 'rexnet_lost: choose from rapidnet_ti'),
+    ],
+)
+def test_bad_arguments_are_refused_in_a_line(args, message, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert in_process(monkeypatch, *args) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if 'error: ' in line]
+    assert message in line
+    assert not Path('a.png').exists()

@@ -13,7 +13,7 @@ import torch
 import torchvision
 from rich.progress import track
 
-from ...engine.device import device_name, wait_for_gpu
+from ...engine.device import counted, device_name, wait_for_gpu
 
 
 class Speed(NamedTuple):
@@ -80,4 +80,5 @@ def environment() -> dict[str, Any]:
 def environment_text() -> str:
     """Return device, threads and version of torch in one line."""
     setting = environment()
-    return f'{setting["device"]}, {setting["threads"]} threads, torch {setting["torch"]}'
+    threads = counted(setting['threads'], 'thread')
+    return f'{setting["device"]}, {threads}, torch {setting["torch"]}'

@@ -60,7 +60,10 @@ class Entry(NamedTuple):
 
     @property
     def counts(self) -> dict[str, Any]:
-        """What ``rapidnet zoo`` writes: ``Input`` (height x width), ``Parameters``, ``FLOPs``."""
+        """What ``rapidnet zoo`` writes: ``Input`` (height x width), ``Parameters``, ``FLOPs``.
+
+        ``Comparable FLOPs`` are of what the printed ones are of: ``Row.basis``.
+        """
         return self.data.get('Metadata', {})
 
     @property

@@ -62,6 +62,9 @@ def _section(table: Mapping[str, str], entries: list[Entry]) -> str:
         note = f'Input {shapes.pop()}. {note}' if note else f'Input {shapes.pop()}.\n\n'
     for what in UNITS:
         columns |= _counts(what, entries)
+    columns['comparable FLOPs, ours'] = [
+        _number('FLOPs', e.counts.get('Comparable FLOPs')) for e in entries
+    ]
     if 'Backbone' in table:
         head = f'FLOPs of the backbone at {table["Backbone"]}, ours'
         columns[head] = [_number('FLOPs', e.counts.get('Backbone FLOPs')) for e in entries]
@@ -115,9 +118,10 @@ def _accuracies(entries: Sequence[Entry]) -> dict[str, list[str]]:
         names = dict.fromkeys(name for e in entries for name in e.metrics(kind))
         for _, group in groupby(names, key=lambda name: name.split()[0]):  # box, mask, Top
             group = list(group)
+            rows = [[e.metrics(kind)[n] for n in group if n in e.metrics(kind)] for e in entries]
+            digits = max(len(str(value).partition('.')[2]) for row in rows for value in row)
             columns[f'{" / ".join(group)}, {title}'] = [
-                ' / '.join(str(e.metrics(kind)[n]) for n in group if n in e.metrics(kind))
-                for e in entries
+                ' / '.join(f'{value:.{digits}f}' for value in row) for row in rows
             ]
     return columns
 

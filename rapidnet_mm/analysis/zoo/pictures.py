@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator, Sequence
-from itertools import cycle, pairwise
+from itertools import count, cycle, pairwise
 from typing import Any, NamedTuple
 
+PRINTED = ', printed'  # in the name of a curve: it looks like that of the name before it
 MARKERS = 'osD^vP*X<>p'
-TICKS = [
-    *(digit * 10**power for power in range(-1, 3) for digit in (1, 1.5, 2, 3, 4, 6, 8)),
-    1000,
-]
+TICKS = (1, 1.5, 2, 3, 4, 6, 8)  # in each decade
+FEW_TICKS = (1, 2, 5)  # if there are several decades
 LABEL = dict(xytext=(0, 0), textcoords='offset points', fontsize='small')
 # Where a name may stand beside its point, best first: (left or right, below or above).
 PLACES = ((-1, 1), (1, -1), (1, 0), (-1, 0), (1, 1), (-1, -1), (0, 1), (0, -1))
@@ -56,12 +55,15 @@ def draw(picture: Picture) -> bytes:
     axes = figure.subplots()
     axes.set_xscale('log')
     curves = list(dict.fromkeys(point.curve for point in picture.points))
-    for index, (curve, marker) in enumerate(zip(curves, cycle(MARKERS), strict=False)):
-        _draw(axes, curve, marker, f'C{index % 10}', picture.points)
-    _ticks(axes)
+    families = list(dict.fromkeys(curve.partition(PRINTED)[0] for curve in curves))
+    colors = (f'C{number % 10}' for number in count())
+    looks = dict(zip(families, zip(cycle(MARKERS), colors, strict=False), strict=False))
+    for curve in curves:
+        _draw(axes, curve, *looks[curve.partition(PRINTED)[0]], picture.points)
     axes.set(xlabel=picture.xlabel, ylabel=picture.ylabel)
     axes.grid(alpha=0.3, which='both')
     axes.margins(x=0.1, y=0.1)
+    _ticks(axes)
     axes.set_title('\n'.join(picture.notes), loc='left', fontsize='small')
     axes.legend(loc='center left', bbox_to_anchor=(1.01, 0.5), fontsize='small')
     _place_labels(axes, [p for p in picture.points if p.y is not None])
@@ -72,7 +74,7 @@ def draw(picture: Picture) -> bytes:
 
 
 def _draw(axes: Any, curve: str, marker: str, color: str, points: Sequence[Point]) -> None:
-    points = sorted((p for p in points if p.curve == curve), key=lambda p: p.x)
+    points = [p for p in points if p.curve == curve]
     shown = [p for p in points if p.y is not None]
     style = dict(marker=marker, markersize=6, linewidth=1.5, color=color, label=curve)
     if any(p.hollow for p in shown):
@@ -137,8 +139,9 @@ def _covered(text: Any, place: tuple[int, int], boxes: Sequence[Any], axes_box: 
 
 
 def _ticks(axes: Any) -> None:
-    from matplotlib.ticker import FixedLocator, FormatStrFormatter, NullFormatter
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
-    axes.xaxis.set_major_locator(FixedLocator(TICKS))
+    left, right = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=TICKS if right < 100 * left else FEW_TICKS))
     axes.xaxis.set_major_formatter(FormatStrFormatter('%g'))
     axes.xaxis.set_minor_formatter(NullFormatter())

@@ -10,7 +10,7 @@ import yaml
 from mmengine.registry import MODELS
 
 from ...engine.config import build_model, load_config
-from ..compare import count
+from ..compare import count, flops_on
 from ..complexity import default_shape, measure
 from . import metafiles, pictures
 from .metafiles import Entry, Zoo, by
@@ -86,6 +86,8 @@ def _counts(entry: Entry, backbone: str | None) -> dict[str, Any]:
     if total.learnable != total.params:
         counts['Learnable Parameters'] = total.learnable
     counts['FLOPs'] = total.flops
+    if row and row.basis:
+        counts['Comparable FLOPs'] = flops_on(row.build, row.basis)
     if backbone:
         model = build_model(cfg, backbone_only=True)
         counts['Backbone FLOPs'] = measure(model, _shape(backbone)).total.flops
