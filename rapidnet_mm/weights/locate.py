@@ -17,7 +17,9 @@ fetched. Their SHA-256 is checked where the table has it.
 from __future__ import annotations
 
 import difflib
+import os
 import re
+import shutil
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -98,6 +100,35 @@ def local_file(name: str, entry: Known) -> Path | None:
         return cached_file(hub_file(entry.place))
     path = cached_path(entry.place) if entry.can_be_fetched else None
     return path if path and path.is_file() else None
+
+
+def copy_into(name: str, path: Path, folder: str | Path) -> Path:
+    """Copy the file of weights into a folder, whole or not at all.
+
+    Its name there is one that :func:`locate` looks for in ``checkpoints``.
+
+    Args:
+        name: what :func:`locate` found the file by.
+        path: the file.
+        folder: an existing one.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    entry = entry_of(name)
+    target = Path(folder, path.name)
+    if entry is not None and path.name not in file_names(name, entry):
+        target = Path(folder, name.rpartition('/')[2] + path.suffix)
+    if target.exists() and target.samefile(path):
+        return path
+    part = target.with_name(target.name + '.part')
+    try:
+        shutil.copyfile(path, part)
+        os.replace(part, target)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise UserError(f'{target} cannot be written: {error.strerror}') from error
+    return target
 
 
 def _named(name: str, entry: Known) -> Path:
