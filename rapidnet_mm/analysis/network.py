@@ -9,7 +9,7 @@ from typing import Any
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from ..engine.config import BUILD_ERRORS
+from ..engine.config_errors import BUILD_ERRORS
 from ..errors import UserError, one_line
 
 

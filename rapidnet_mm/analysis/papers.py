@@ -96,6 +96,7 @@ REXNET = {
     2.2: ('19,485,308', '1.843 G'),
     3.0: ('34,708,792', '3.396 G'),
 }
+REXNET_ACTIVATIONS = ('ReLU6', 'LeakyReLU', 'Softplus', 'ELU')  # in place of SiLU, Table A2
 REXNET_PLAIN = ('3,399,240', '0.565 G')
 REXNET_LITE = {
     1.0: ('4,740,056', '0.407 G'),
@@ -105,12 +106,13 @@ REXNET_LITE = {
 }
 # RapidNet-Ti's ablations (Tables 4 to 6): what is changed, parameters and G at 224, where printed.
 # The first three have neither positional encodings nor large kernels in the feed-forward networks.
-# The paper does not say which of the two branches has the 5x5 or the deformable kernel, or its
-# dilation. Its counts show that one branch has it, not both.
+# The paper does not say which of the two branches has the 5x5 kernel, or its dilation. The
+# deformable kernel has no dilation. The counts show that there are two branches, and that one of
+# them has such a kernel. They leave open whether the other one has dilation 2 or 3.
 PLAIN = dict(use_cpe=False, large_kernel_ffn=False)
 LEVEL_2, LEVEL_3, LEVEL_4 = (dict(dilation=dilation) for dilation in (2, 3, 4))
 ONE_5X5 = (LEVEL_2, dict(LEVEL_3, kernel_size=5))
-ONE_DEFORMABLE = (LEVEL_2, dict(LEVEL_3, deformable=True))
+ONE_DEFORMABLE = (LEVEL_2, dict(deformable=True))
 RAPIDNET_ABLATIONS = {
     'pointwise': (dict(mixer='pointwise', **PLAIN), '', '0.4 G'),
     '3x3': (dict(mixer='conv3x3', **PLAIN), '', '0.5 G'),
@@ -237,6 +239,9 @@ def _rexnet() -> Iterator[Row]:
     for width, numbers in REXNET.items():
         backbone = dict(type='ReXNet', width_mult=width, out_indices=(4,))
         yield row(f'ReXNet x{width}', *numbers, LINEAR, **backbone)
+    for name in REXNET_ACTIVATIONS:
+        backbone = dict(type='ReXNet', act_cfg=dict(type=name), out_indices=(4,))
+        yield row(f'ReXNet x1.0 with {name}', '4.8 M', '0.40 G', LINEAR, **backbone)
     yield row('ReXNet (plain)', *REXNET_PLAIN, LINEAR, type='ReXNetPlain')
     for width, numbers in REXNET_LITE.items():
         backbone = dict(type='ReXNetLite', width_mult=width, out_indices=(4,))

@@ -68,6 +68,8 @@ def execute(run: Any, args: argparse.Namespace) -> None:
     forbid_unpickling()
     # The CPU computes operators that an Apple GPU lacks. PyTorch reads this when it is imported.
     os.environ.setdefault('PYTORCH_ENABLE_MPS_FALLBACK', '1')
+    if hasattr(sys.stdout, 'reconfigure'):  # names of files may be no text
+        sys.stdout.reconfigure(errors='backslashreplace')
     try:
         with mm_packages():
             status = run(args)
@@ -75,9 +77,11 @@ def execute(run: Any, args: argparse.Namespace) -> None:
     except UserError as error:
         if os.environ.get('RAPIDNET_MM_DEBUG'):
             raise
-        rank = os.environ.get('RANK') or os.environ.get('SLURM_PROCID') or '0'
-        print(f'error: {"" if rank == "0" else f"[rank {rank}] "}{error}', file=sys.stderr)
-        sys.exit(2)
+        _refuse(' '.join(str(error).splitlines()))
+    except OSError as error:  # of the machine, not of ours: no room, no right, too long a name
+        if os.environ.get('RAPIDNET_MM_DEBUG') or error.strerror is None:
+            raise
+        _refuse(f'{error.filename}: {error.strerror}' if error.filename else error.strerror)
     except ImportError as error:
         if error.name not in NEEDED:
             raise
@@ -85,6 +89,13 @@ def execute(run: Any, args: argparse.Namespace) -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _refuse(line: str) -> None:
+    """Print the one line of an error, and exit."""
+    rank = os.environ.get('RANK') or os.environ.get('SLURM_PROCID') or '0'
+    print(f'error: {"" if rank == "0" else f"[rank {rank}] "}{line}', file=sys.stderr)
+    sys.exit(2)
 
 
 def _module(name: str) -> Any:

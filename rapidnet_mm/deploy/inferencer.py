@@ -22,6 +22,7 @@ from ..display.drawing import Panel, compose, legend_of, paint, palette_of
 from ..display.images import read_image, write_image
 from ..display.results import Classification, Detections, Segmentation
 from ..engine.config import load_config
+from ..engine.config_errors import named_config_errors
 from ..engine.device import default_device
 from ..engine.options import merge_options
 from ..errors import UserError
@@ -70,7 +71,8 @@ class Inferencer:
         import_modules_from_strings(**cfg.get('custom_imports', {'imports': []}))
         init_default_scope(cfg.get('default_scope', 'mmdet'))
         content = read_checkpoint(checkpoint)
-        self.model = MODELS.build(cfg.model)
+        with named_config_errors('model'):
+            self.model = MODELS.build(cfg.model)
         fill_model(self.model, weights_for(self.model, content, str(checkpoint)), str(checkpoint))
         self.model.to(place).eval()
         dataset = cfg.test_dataloader.dataset
@@ -78,10 +80,14 @@ class Inferencer:
         self.classes = tuple(meta['classes'])
         # The image is read here and there is no ground truth, so the loading steps are left out.
         steps = [t for t in dataset.pipeline if not t['type'].rpartition('.')[2].startswith('Load')]
-        self._pipeline = Compose(steps)
+        with named_config_errors('test_dataloader.dataset.pipeline'):
+            self._pipeline = Compose(steps)
         # MMEngine keeps one visualizer for each name, and two models may have different classes.
         name = f'inferencer_{next(_COUNTER)}'
-        self._visualizer = VISUALIZERS.build({**cfg.visualizer, 'vis_backends': None, 'name': name})
+        with named_config_errors('visualizer'):
+            self._visualizer = VISUALIZERS.build(
+                {**cfg.visualizer, 'vis_backends': None, 'name': name}
+            )
         self._visualizer.dataset_meta = meta
         self._palette = palette_of(meta)
 
@@ -142,7 +148,8 @@ class Inferencer:
         except cv2.error as error:
             size = f'{shape[1]} x {shape[0]}'
             raise UserError(f'an image of {size} cannot be resized for the model') from error
-        batch = dict(inputs=[data['inputs']], data_samples=[data['data_samples']])
+        with named_config_errors('test_dataloader.dataset.pipeline'):
+            batch = dict(inputs=[data['inputs']], data_samples=[data['data_samples']])
         return self.model.test_step(batch)[0].cpu()
 
     def _result(self, sample: Any) -> Result:

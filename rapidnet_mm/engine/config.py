@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
+import os
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,11 @@ from mmengine.logging import print_log
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
-from ..errors import UserError, one_line
+from ..errors import UserError
 from ..files import writable_folder
+from .config_errors import named_config_errors
+from .config_file import read_config_file
+from .config_values import check_values
 from .data_configs import check_data_config
 from .device import default_device
 from .options import merge_options
@@ -28,9 +31,6 @@ PACKAGE = Path(__file__).parents[1]
 # rapidnet_mm::configs/NAME.py.
 INSTALLED = PACKAGE / '.mim/configs/configs'
 CHECKOUT = PACKAGE.parent / 'configs'
-
-# What MM's classes raise for a wrong value in a config.
-BUILD_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 
 
 def config_folder() -> Path:
@@ -59,8 +59,10 @@ def find_config(text: str | Path) -> Path:
     Raises:
         UserError: there is no such file and no such name; the nearest name of ours is given.
     """
-    if Path(text).is_file():
+    if os.path.isfile(text):  # unlike Path.is_file, False for a name that is too long
         return Path(text)
+    if Path(text).suffix and os.path.isdir(text):
+        raise UserError(f'config {text} is a folder; name a file in it')
     folder = config_folder()
     leaves = [p for p in folder.rglob('*.py') if p.relative_to(folder).parts[0] != '_base_']
     names = {p.stem: p for p in leaves}
@@ -88,13 +90,9 @@ def load_config(
         UserError: the file is missing or is not a config, or an option does not exist.
     """
     path = find_config(path)
-    try:
-        cfg = Config.fromfile(path)
-    except Exception as error:  # a config is Python, and may fail in any way
-        raise UserError(
-            f'config {path} cannot be read: {type(error).__name__}: {one_line(error)}'
-        ) from error
+    cfg = read_config_file(path)
     check_data_config(cfg, path)
+    check_values(cfg, str(path))
     if amp:
         use_amp(cfg)
     if from_scratch:
@@ -102,6 +100,7 @@ def load_config(
         for line in start_from_scratch(cfg) or nothing:
             print_log(f'--from-scratch: {line}')
     merge_options(cfg, options)
+    check_values(cfg, str(path))
     if work_dir is not None or cfg.get('work_dir') is None:
         cfg.work_dir = work_dir or str(Path('work_dirs') / path.stem)
     return cfg
@@ -118,30 +117,10 @@ def build_model(cfg: Config, backbone_only: bool = False, device: str = 'meta') 
     if backbone_only and 'backbone' not in cfg.model:
         raise UserError('--backbone: the model of the config has no backbone')
     init_default_scope(cfg.get('default_scope', 'mmengine'))
-    with named_config_errors():
+    with named_config_errors('model'):
         # On the CPU first, because some constructors compute with tensors.
         model = MODELS.build(cfg.model.backbone if backbone_only else cfg.model)
     return model.to(device)
-
-
-@contextmanager
-def named_config_errors() -> Iterator[None]:
-    """Turn the errors that classes raise for wrong values in a config into one line.
-
-    Raises:
-        UserError: something inside raised one of ``BUILD_ERRORS``.
-    """
-    try:
-        yield
-    except UserError:
-        raise
-    except BUILD_ERRORS as error:
-        raise UserError(f'config: {config_fault(error)}') from error
-
-
-def config_fault(error: Exception) -> str:
-    """Return type and message of an error of a class in a config, without MM's advice."""
-    return f'{type(error).__name__}: {one_line(error).split(". Please")[0]}'
 
 
 def use_amp(cfg: Config) -> None:

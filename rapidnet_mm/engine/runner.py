@@ -22,12 +22,14 @@ from ..files import is_foreign, writable_folder, write_output
 from ..weights.content import WRAPPERS, dataset_meta
 from ..weights.load import fill_model, weights_for
 from ..weights.read import read_checkpoint
-from .config import BUILD_ERRORS, config_fault, named_config_errors
+from .config_errors import BUILD_ERRORS, config_fault, named_config_errors
+from .config_values import check_optimizer, check_parts
 from .console import dress
 from .cpu import tune_for_cpu
 from .device import default_device
 from .disk import check_is_free, lock, named_start_errors, named_write_errors
 from .exact.loops import exact_loop
+from .first_steps import FirstSteps
 from .hooks.bad_images import guard_images
 from .hooks.checkpoint import checkpoint_files, checkpoint_folder, latest_checkpoint
 from .hooks.finite import FiniteLossHook
@@ -49,9 +51,9 @@ def build_runner(cfg: Config, *, launcher: str = 'none', mode: str = 'train') ->
     Raises:
         UserError: data, work directory or number of classes do not fit.
     """
-    missing = [k for k in ('model', f'{mode}_dataloader', f'{mode}_cfg') if not cfg.get(k)]
-    if missing:
-        raise UserError(f'the config has no {" and no ".join(missing)}, which {mode}ing needs')
+    check_parts(cfg, mode)
+    if launcher == 'pytorch' and 'RANK' not in os.environ:
+        raise UserError('--launcher pytorch: RANK is not set; start with tools/dist_train.sh')
     writable_folder(cfg.work_dir, '--work-dir')
     guard = _choose_start(cfg, launcher) if mode == 'train' else None
     if is_first_process(launcher):
@@ -149,6 +151,7 @@ class CheckedRunner(Runner):
         """Register the hooks of the config, and what lets a training go on exactly."""
         super().register_hooks(*args, **kwargs)
         self._resume_hook = ResumeHook()
+        self._first_steps = FirstSteps()
         self._stop_request = StopRequest(_announce_stop)
         self.register_hook(self._resume_hook)
         self.register_hook(StopHook(self._stop_request))
@@ -171,6 +174,7 @@ class CheckedRunner(Runner):
 
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
         """Call a method of all hooks, and name what cannot be written."""
+        self._first_steps.before(fn_name)
         for hook in self.hooks:
             function = getattr(hook, fn_name, None)
             if function is None:
@@ -180,11 +184,12 @@ class CheckedRunner(Runner):
                 continue
             with named_write_errors(hook, self.logger):
                 function(self, **kwargs)
+        self._first_steps.after(fn_name)
 
     def train(self) -> torch.nn.Module:
         """Train, and stop in good order on Ctrl-C and SIGTERM; see :class:`Runner`."""
         try:
-            with self._stop_request.installed():
+            with self._stop_request.installed(), self._first_steps.named_errors(self.model):
                 return super().train()
         finally:
             if self.work_dir_lock is not None:
@@ -197,7 +202,8 @@ class CheckedRunner(Runner):
         Its workers end with this process. It handles an image that cannot be decoded, see
         :mod:`.hooks.bad_images`.
         """
-        loader = Runner.build_dataloader(dataloader, *args, **kwargs)
+        with named_config_errors('data loader'):
+            loader = Runner.build_dataloader(dataloader, *args, **kwargs)
         guard_images(loader.dataset)
         inner = loader.worker_init_fn
         if not isinstance(dataloader, DataLoader):
@@ -226,22 +232,23 @@ class CheckedRunner(Runner):
 
     def build_val_loop(self, loop: Any) -> Any:
         """Return the validation loop; see :class:`Runner`."""
-        with named_config_errors():
+        with named_config_errors('val_cfg'):
             return super().build_val_loop(loop)
 
     def build_test_loop(self, loop: Any) -> Any:
         """Return the test loop; see :class:`Runner`."""
-        with named_config_errors():
+        with named_config_errors('test_cfg'):
             return super().build_test_loop(loop)
 
     def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
         """Return the optimizer with its wrapper; see :class:`Runner`."""
-        with named_config_errors():
+        check_optimizer(optim_wrapper)
+        with named_config_errors('optim_wrapper'):
             return super().build_optim_wrapper(optim_wrapper)
 
     def build_param_scheduler(self, scheduler: Any) -> Any:
         """Return the schedulers; see :class:`Runner`."""
-        with named_config_errors():
+        with named_config_errors('param_scheduler'):
             return super().build_param_scheduler(scheduler)
 
     def build_train_loop(self, loop: Any) -> Any:
@@ -250,7 +257,7 @@ class CheckedRunner(Runner):
         Raises:
             UserError: the loop cannot be built, or there is no batch to train on.
         """
-        with named_config_errors():
+        with named_config_errors('train_cfg'):
             loop = super().build_train_loop(exact_loop(loop))
         loader = loop.dataloader
         if isinstance(loop, EpochBasedTrainLoop) and not len(loader):
@@ -264,7 +271,7 @@ class CheckedRunner(Runner):
 
     def _init_model_weights(self) -> None:
         try:
-            with named_config_errors():
+            with named_config_errors('model.init_cfg'):
                 super()._init_model_weights()
         except OSError as error:  # MMEngine's own backbones, without a network
             raise UserError(
@@ -274,7 +281,8 @@ class CheckedRunner(Runner):
 
     def test(self) -> dict[str, Any]:
         """Return the metrics of the test set, and the ``details`` of those that have some."""
-        metrics = super().test()
+        with self._first_steps.named_errors(self.model):
+            metrics = super().test()
         for metric in self.test_evaluator.metrics:
             metrics |= getattr(metric, 'details', {})
         return metrics

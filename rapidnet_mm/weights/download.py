@@ -58,6 +58,8 @@ def downloaded(url: str, fault_of: Callable[[Path], str | None]) -> Path:
                 _fetch(url, path, fault_of)
     except urllib.error.HTTPError as error:
         raise _failure(url, f'the server says {error.code} {error.reason}') from error
+    except http.client.IncompleteRead as error:
+        raise _failure(url, 'the connection broke off; run again') from error
     except (OSError, http.client.HTTPException) as error:  # no network, disk full, connection lost
         reason = str(getattr(error, 'reason', None) or error) or type(error).__name__
         raise _failure(url, reason) from error
@@ -110,10 +112,8 @@ def _fetch(url: str, path: Path, fault_of: Callable[[Path], str | None]) -> None
         if total is None or size == total:
             break
     else:
-        raise UserError(
-            f'checkpoint {url}: the download broke off at {size} of {total} bytes; '
-            'run again to go on from there'
-        )
+        reason = f'it broke off at {size} of {total} bytes; run again to go on from there'
+        raise _failure(url, reason)
     if fault := fault_of(part):
         part.unlink()
         raise _failure(url, f'the file that arrived {fault}')
@@ -129,7 +129,12 @@ def _receive(url: str, part: Path) -> int | None:
     """
     size = part.stat().st_size if part.exists() else 0
     with _opened(url, size) as response:
+        encoding = response.headers.get('Content-Encoding') or 'identity'
+        if encoding != 'identity':
+            raise _failure(url, f'the server sends it encoded as {encoding}')
         start, total = _extent(response)
+        if start and not size:
+            raise _failure(url, 'the server sends a part of it, and the whole was requested')
         version = [total, response.headers.get('ETag') or response.headers.get('Last-Modified')]
         fits = not start or (start == size and _version_of(part) in (None, version))
         if fits:
@@ -212,7 +217,8 @@ def _note(part: Path) -> Path:
 
 
 def _failure(url: str, reason: str) -> UserError:
-    reason = ' '.join(reason.split())
+    printable = ''.join(c if c.isprintable() else ' ' for c in reason)  # a server may say anything
+    reason = ' '.join(printable.split())
     return UserError(
         f'checkpoint {url} cannot be downloaded: {reason}; download it yourself and '
         f'name the file, or put it at {cached_path(url)}'

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 
-from ...engine.config import named_config_errors
+from ...engine.config_errors import named_config_errors
 from ...engine.cpu import tune_for_cpu
 from ...engine.device import default_device
 from ...errors import UserError

@@ -131,7 +131,7 @@ def _check_evaluator(evaluator: Any, where: str, checkers: Sequence[DatasetCheck
     several = isinstance(evaluator, Sequence)
     for index, metric in enumerate(evaluator if several else [evaluator]):
         file = metric.get('ann_file') if isinstance(metric, Mapping) else None
-        if not file or '://' in file:
+        if not isinstance(file, str) or not file or '://' in file:
             continue
         name = f'{where}.{index}.ann_file' if several else f'{where}.ann_file'
         exists = os.path.isfile(file)
@@ -146,7 +146,8 @@ def _check_evaluator(evaluator: Any, where: str, checkers: Sequence[DatasetCheck
 
 def _evaluates_masks(evaluator: Any) -> bool:
     metrics = evaluator if isinstance(evaluator, Sequence) else [evaluator]
-    return any('segm' in (m.get('metric') or ()) for m in metrics if isinstance(m, Mapping))
+    names = [metric.get('metric') for metric in metrics if isinstance(metric, Mapping)]
+    return any('segm' in n for n in names if isinstance(n, str | list | tuple))
 
 
 def _check_model(model: Any, checker: DatasetChecker) -> None:

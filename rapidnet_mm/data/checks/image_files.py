@@ -11,9 +11,10 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple
 
 import cv2
@@ -32,6 +33,7 @@ PATIENCE = 3.0  # seconds before a progress bar appears
 READ_WHOLE = 2**30  # bytes of new images that are looked through for holes before a training
 NAMED = 3  # bad files that a message names
 PIXELS, SIDE = 2**30, 2**20  # OpenCV loads no larger images; these can be set by its variables
+_LOG_LEVEL = Lock()
 KINDS = {
     stat.S_IFDIR: 'a folder, not a file',
     stat.S_IFIFO: 'a pipe, not a file',
@@ -200,7 +202,8 @@ def _other_format(path: str) -> tuple[Header | None, str | None]:
     if not cv2.haveImageReader(path):
         return None, 'not an image'
     try:
-        pixels = cv2.imread(path)
+        with _quiet_opencv():
+            pixels = cv2.imread(path)
     except cv2.error as error:
         if 'CV_IO_MAX_IMAGE' in str(error):
             return None, f'more than {PIXELS / 1e6:.0f} megapixels, the limit of OpenCV'
@@ -208,6 +211,18 @@ def _other_format(path: str) -> tuple[Header | None, str | None]:
     if pixels is None:
         return None, 'damaged: OpenCV cannot decode it'
     return Header(pixels.shape[1], pixels.shape[0]), None
+
+
+@contextmanager
+def _quiet_opencv() -> Iterator[None]:
+    """Keep OpenCV from writing to stderr what the check says in one line."""
+    with _LOG_LEVEL:  # it is one for all threads
+        level = cv2.getLogLevel()
+        cv2.setLogLevel(0)
+        try:
+            yield
+        finally:
+            cv2.setLogLevel(level)
 
 
 def read_in_threads(

@@ -178,7 +178,7 @@ class CocoAP(BaseMetric):
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.iou_types = [metric] if isinstance(metric, str) else list(metric)
         unknown = sorted(set(self.iou_types) - {'bbox', 'segm'})
-        if unknown:
+        if unknown or not self.iou_types:
             raise UserError(f"CocoAP: metric {unknown} is not known; choose 'bbox' and/or 'segm'")
         self.backend = backend
         self.classwise = classwise
