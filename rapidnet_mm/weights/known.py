@@ -211,11 +211,21 @@ KNOWN = {
     'rapidnet_b_maskrcnn': _rapidnet_task('B', 'Detection', '587 MB'),
     'rapidnet_m_semfpn': _rapidnet_task('M', 'Semantic_Segmentation', '244 MB'),
     'rapidnet_b_semfpn': _rapidnet_task('B', 'Semantic_Segmentation', '396 MB'),
-    'rapidnet_ti_pointwise': _unpublished('RapidNet-Ti: pointwise', '', ABLATION),
-    'rapidnet_ti_conv3x3': _unpublished('RapidNet-Ti: 3x3', '', ABLATION),
-    'rapidnet_ti_sldc': _unpublished('RapidNet-Ti: SLDC', '', ABLATION),
-    'rapidnet_ti_5x5': _unpublished('RapidNet-Ti: one branch 5x5', '', ABLATION),
-    'rapidnet_ti_deformable': _unpublished('RapidNet-Ti: one deformable branch', '', ABLATION),
+    'rapidnet_ti_pointwise': _unpublished(
+        'RapidNet-Ti: pointwise', 'imagenet/rapidnet_ti_pointwise_in1k', ABLATION
+    ),
+    'rapidnet_ti_conv3x3': _unpublished(
+        'RapidNet-Ti: 3x3', 'imagenet/rapidnet_ti_conv3x3_in1k', ABLATION
+    ),
+    'rapidnet_ti_sldc': _unpublished(
+        'RapidNet-Ti: SLDC', 'imagenet/rapidnet_ti_sldc_in1k', ABLATION
+    ),
+    'rapidnet_ti_5x5': _unpublished(
+        'RapidNet-Ti: one branch 5x5', 'imagenet/rapidnet_ti_5x5_in1k', ABLATION
+    ),
+    'rapidnet_ti_deformable': _unpublished(
+        'RapidNet-Ti: one deformable branch', 'imagenet/rapidnet_ti_deformable_in1k', ABLATION
+    ),
     'rapidnet_ti_svga': _unpublished("RapidNet-Ti: MobileViG's graph", '', ABLATION),
     'mobilevig_ti': _unpublished(
         'MobileViG-Ti',

@@ -140,7 +140,10 @@ def _named(name: str, entry: Known) -> Path:
     searched = f'checkpoint {name}: there is no {" or ".join(names)} in {FOLDER}/'
     by_hand = f'{FOLDER / names[0]}'
     if not entry.place:
-        raise UserError(f'{searched}; {entry.note}; train it, and put the file at {by_hand}')
+        recipe = f' with configs/{entry.config}.py' if entry.config else ''
+        raise UserError(
+            f'{searched}; {entry.note}; train it{recipe}, and put the file at {by_hand}'
+        )
     if not entry.can_be_fetched:
         raise UserError(
             f'{searched}; no program can fetch it: open {entry.place} in a browser, and put the '
