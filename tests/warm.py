@@ -2,42 +2,87 @@
 
 import multiprocessing
 import os
+import signal
 import sys
 import traceback
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-PRELOADED = ['rapidnet_mm', 'mmdet.models', 'mmseg.models', 'mmpretrain.models', 'tests.warm']
+PARTS = ('models', 'datasets', 'evaluation', 'engine', 'visualization')
+PRELOADED = [
+    'rapidnet_mm.models',
+    *(f'{package}.{part}' for package in ('mmdet', 'mmseg', 'mmpretrain') for part in PARTS),
+    'rapidnet_mm.analysis.summary',
+    'rapidnet_mm.deploy.inferencer',
+    'rapidnet_mm.weights.release',
+    'tests.warm',
+]
+
+
+class Result(NamedTuple):
+    """What a command did.
+
+    Attributes:
+        status: its exit status; below 0, the signal that ended it.
+        output: what it printed.
+        errors: what it printed to stderr.
+        in_time: whether it ended by itself.
+    """
+
+    status: int
+    output: str
+    errors: str
+    in_time: bool
 
 
 class WarmCommands:
     """Runs the command ``rapidnet`` in forks of one process that has imported everything.
 
     Args:
-        folder: where the commands run, and where their output goes.
+        folder: where the commands run, unless another folder is given.
+        preloaded: what else the process imports before it forks.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, preloaded: Sequence[str] = ()):
         self.folder = folder
-        self.log = folder / 'output.log'
         self.context = multiprocessing.get_context('forkserver')
-        self.context.set_forkserver_preload(PRELOADED)
+        self.context.set_forkserver_preload([*PRELOADED, *preloaded])
 
     def __call__(self, arguments: list[str], timeout: float = 300) -> tuple[int, str]:
         """Run ``rapidnet ARGUMENTS``; returns the exit status and all that was printed."""
-        process = self.context.Process(target=_run, args=(arguments, self.folder, self.log))
+        result = self.run(arguments, timeout=timeout)
+        return result.status, result.output + result.errors
+
+    def run(
+        self,
+        arguments: list[str],
+        folder: Path | None = None,
+        timeout: float = 300,
+        environment: Mapping[str, str] = {},
+    ) -> Result:
+        """Run ``rapidnet ARGUMENTS`` in a folder, with a limit in seconds."""
+        folder = folder or self.folder
+        logs = folder / 'output.log', folder / 'errors.log'
+        process = self.context.Process(
+            target=_run, args=(arguments, folder, logs, dict(environment))
+        )
         process.start()
         process.join(timeout)
-        if process.is_alive():
-            process.kill()
+        in_time = not process.is_alive()
+        if not in_time:
+            os.killpg(process.pid, signal.SIGKILL)  # with the workers of its data loaders
             process.join()
-        return process.exitcode, self.log.read_text()
+        return Result(process.exitcode, *(log.read_text(errors='replace') for log in logs), in_time)
 
 
-def _run(arguments: list[str], folder: Path, log: Path) -> None:
+def _run(arguments: list[str], folder: Path, logs: Sequence[Path], environment: dict) -> None:
+    os.setsid()
     os.chdir(folder)
-    with log.open('w') as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
+    os.environ.update(environment)
+    for number, log in enumerate(logs, 1):
+        with log.open('w') as file:
+            os.dup2(file.fileno(), number)
     sys.stdout, sys.stderr = os.fdopen(1, 'w'), os.fdopen(2, 'w')
     sys.argv = ['rapidnet', *arguments]
     from rapidnet_mm.commands.main import main

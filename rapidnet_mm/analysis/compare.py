@@ -14,7 +14,7 @@ from ..display.tables import text_table
 from ..engine.config import build_model, config_file, load_config
 from ..models import classifiers
 from .complexity import Count, measure
-from .papers import UNITS, Figure, Row
+from .row import UNITS, Basis, Figure, Row
 
 
 class Classifier(nn.Module):
@@ -56,9 +56,11 @@ class Comparison(NamedTuple):
             return {'ours': self.ours}
         return {
             'ours': self.ours,
-            'printed': self.published.printed,
+            'printed': self.published.printed or None,
+            'counted': self.published.counted or None,
             'derived': self.published.derived or None,
-            'compared_with': float(self.published.value),  # the printed number, or the derived one
+            'compared_with': float(self.published.value),
+            'kind': self.published.kind,  # of the number that ours is compared with
             'difference': float(self.difference),
             'tolerance': float(self.published.allowed),
             'within': self.within,
@@ -73,13 +75,10 @@ class Comparison(NamedTuple):
             return f'{self.ours / UNITS[unit]:.4f} {unit}', '', '', ''
         figure, unit = self.published, self.published.unit
         one = UNITS[unit]
-        printed = figure.printed
-        if figure.derived:
-            printed += f' ({figure.derived})'
         if not unit:
-            return f'{self.ours:,}', printed, f'{self.difference:+,}', f'{figure.allowed:,}'
+            return f'{self.ours:,}', figure.text, f'{self.difference:+,}', f'{figure.allowed:,}'
         ours, difference = f'{self.ours / one:.4f} {unit}', f'{self.difference / one:+.4f}'
-        return ours, printed, difference, f'{figure.allowed / one:f}'
+        return ours, figure.text, difference, f'{figure.allowed / one:f}'
 
 
 class Result(NamedTuple):
@@ -101,6 +100,7 @@ class Result(NamedTuple):
             'model': self.row.model,
             'shape': self.row.shape,
             'learnable_only': self.row.learnable,
+            'flops_of': str(self.row.basis) if self.row.basis else None,
             'params': self.params.to_dict(),
             'flops': self.flops.to_dict(),
             'within': self.within,
@@ -110,7 +110,7 @@ class Result(NamedTuple):
 def to_text(results: Iterable[Result]) -> str:
     """Return a table for each source as text; rows that are out of tolerance are marked."""
     sides = ['published', 'difference', 'tolerance']
-    header = ['model', 'input', 'parameters', *sides, 'FLOPs', *sides, '']
+    header = ['model', 'input', 'parameters', *sides, 'FLOPs', *sides, 'note', '']
     tables = []
     for source, group in groupby(results, key=lambda result: result.row.source):
         rows = [
@@ -119,6 +119,7 @@ def to_text(results: Iterable[Result]) -> str:
                 'x'.join(map(str, r.row.shape)),
                 *r.params.cells('M'),
                 *r.flops.cells('G'),
+                f'FLOPs of {r.row.basis}' if r.row.basis else '',
                 '' if r.within else 'OFF',
             )
             for r in group
@@ -135,7 +136,16 @@ def compare(row: Row) -> Result:
     """
     total = count(row)
     params = total.learnable if row.learnable else total.params
-    return Result(row, Comparison(row.params, params), Comparison(row.flops, total.flops))
+    flops = flops_on(row.build, row.basis) if row.basis else total.flops
+    return Result(row, Comparison(row.params, params), Comparison(row.flops, flops))
+
+
+def flops_on(config: str, basis: Basis) -> int:
+    """Return the FLOPs of a config on the basis on which the paper's were counted."""
+    cfg = load_config(config_file(config))
+    cfg.merge_from_dict(dict(basis.options))
+    complexity = measure(build_model(cfg), basis.shape)
+    return complexity.total.flops - sum(complexity.modules[part].flops for part in basis.without)
 
 
 def count(row: Row) -> Count:

@@ -1,70 +1,17 @@
 """Published parameters and FLOPs (multiply-adds), each with the model to build and compare.
 
-A row is data. A new family adds its rows, and a class for its classifier if it needs one.
+A row is data. A new family adds its rows, and a class for its classifier if it needs one. What the
+authors print is kept apart from what their code counts: :mod:`.row`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..backbones.mobilevig import ARCHS as MOBILEVIG_ARCHS
 from ..backbones.rapidnet import ARCHS
-
-UNITS = {'': 1, 'M': 10**6, 'G': 10**9}
-
-
-class Figure(NamedTuple):
-    """A number as a paper prints it: '4,091,257', '5.64 M' (1e6), '0.348 G' (1e9).
-
-    By default the tolerance is half a unit of the last digit, because papers round. A count that
-    is printed in full has to be exact.
-    """
-
-    printed: str
-    derived: str = (
-        ''  # a value with more digits, computed from the paper; if set, ours has to match it
-    )
-    tolerance: str = ''  # such as '0.1 M'
-
-    @property
-    def unit(self) -> str:
-        """'M', 'G', or ''."""
-        return self.printed.partition(' ')[2]
-
-    @property
-    def value(self) -> Decimal:
-        """The number that ours is compared with."""
-        return _parse(self.derived or self.printed)[0]
-
-    @property
-    def allowed(self) -> Decimal:
-        """The largest allowed difference between ours and the published number."""
-        if self.tolerance:
-            return _parse(self.tolerance)[0]
-        return _parse(self.derived or self.printed)[1] / 2 if self.unit else Decimal(0)
-
-
-def _parse(text: str) -> tuple[Decimal, Decimal]:
-    """Return a printed number, and one unit of its last digit."""
-    digits, _, unit = text.partition(' ')
-    number = Decimal(digits.replace(',', ''))
-    return number * UNITS[unit], Decimal(1).scaleb(number.as_tuple().exponent) * UNITS[unit]
-
-
-class Row(NamedTuple):
-    """One published model."""
-
-    source: str
-    model: str
-    build: dict | str  # config of a backbone, or name of one of our config files
-    shape: tuple[int, int]  # height and width of the image, in pixels
-    params: Figure | None = None
-    flops: Figure | None = None
-    head: Mapping[str, Any] | None = None  # config of a class of rapidnet_mm.models.classifiers
-    learnable: bool = False  # the published parameters do not include frozen ones
-
+from .row import Basis, Figure, Row
 
 LINEAR = dict(type='LinearClassifier')
 
@@ -76,33 +23,36 @@ def _two_classifiers(hidden_channels: int) -> dict[str, Any]:
 RAPIDNET_PAPER = 'RapidNet (arXiv 2412.10995)'
 REXNET_PAPER = 'ReXNet (arXiv 2007.00992)'
 
-# RapidNet: parameters and G at 224 with both classifiers, G at 512 without.
+# RapidNet: parameters and G at 224 with both classifiers, each as printed and as counted; G at 512
+# without classifiers, as counted. What is printed of the larger models is not recorded here.
 RAPIDNET = {
-    'ti': ('6,627,840', '0.617 G', '3.22 G'),
-    's': ('9,213,088', '0.897 G', '4.68 G'),
-    'm': ('17,304,496', '1.597 G', '8.34 G'),
-    'b': ('30,556,496', '3.354 G', '17.52 G'),
+    'ti': (('6.6 M', '6,627,840'), ('0.6 G', '0.617 G'), '3.22 G'),
+    's': (('', '9,213,088'), ('', '0.897 G'), '4.68 G'),
+    'm': (('', '17,304,496'), ('', '1.597 G'), '8.34 G'),
+    'b': (('', '30,556,496'), ('', '3.354 G'), '17.52 G'),
 }
-# ReXNet: parameters and G at 224.
+# ReXNet (Table A1): parameters and G at 224, each as printed and as counted.
 REXNET = {
-    0.9: ('4,091,257', '0.348 G'),
-    1.0: ('4,796,873', '0.398 G'),
-    1.1: ('5.64 M', '0.481 G'),
-    1.2: ('6.57 M', '0.567 G'),
-    1.3: ('7,557,091', '0.662 G'),
-    1.4: ('8.61 M', '0.762 G'),
-    1.5: ('9,728,593', '0.876 G'),
-    2.0: ('16,366,620', '1.529 G'),
-    2.2: ('19,485,308', '1.843 G'),
-    3.0: ('34,708,792', '3.396 G'),
+    0.9: (('4.1M', '4,091,257'), ('0.35B', '0.348 G')),
+    1.0: (('4.8M', '4,796,873'), ('0.40B', '0.398 G')),
+    1.1: (('5.6M', '5.64 M'), ('0.48B', '0.481 G')),
+    1.2: (('6.6M', '6.57 M'), ('0.57B', '0.567 G')),
+    1.3: (('7.6M', '7,557,091'), ('0.66B', '0.662 G')),
+    1.4: (('8.6M', '8.61 M'), ('0.76B', '0.762 G')),
+    1.5: (('9.7M', '9,728,593'), ('0.86B', '0.876 G')),
+    2.0: (('16M', '16,366,620'), ('1.5B', '1.529 G')),
+    2.2: (('19M', '19,485,308'), ('1.8B', '1.843 G')),
+    3.0: (('34M', '34,708,792'), ('3.4B', '3.396 G')),
 }
 REXNET_ACTIVATIONS = ('ReLU6', 'LeakyReLU', 'Softplus', 'ELU')  # in place of SiLU, Table A2
-REXNET_PLAIN = ('3,399,240', '0.565 G')
+# The plain network is described, but its code is not published: as printed and as derived.
+REXNET_PLAIN = (('3.4M', '3,399,240'), ('0.56B', '0.565 G'))
+# Printed in the README of the authors' code.
 REXNET_LITE = {
-    1.0: ('4,740,056', '0.407 G'),
-    1.3: ('6,747,960', '0.646 G'),
-    1.5: ('8,332,296', '0.836 G'),
-    2.0: ('12,966,200', '1.498 G'),
+    1.0: (('4.7M', '4,740,056'), ('0.41B', '0.407 G')),
+    1.3: (('6.8M', '6,747,960'), ('0.65B', '0.646 G')),
+    1.5: (('8.3M', '8,332,296'), ('0.84B', '0.836 G')),
+    2.0: (('13M', '12,966,200'), ('1.5B', '1.498 G')),
 }
 # RapidNet-Ti's ablations (Tables 4 to 6): what is changed, parameters and G at 224, where printed.
 # The first three have neither positional encodings nor large kernels in the feed-forward networks.
@@ -128,30 +78,30 @@ RAPIDNET_ABLATIONS = {
         '',
     ),
 }
-# MobileViG: parameters and G at 224 with both classifiers.
-MOBILEVIG = {'ti': ('5,271,074', '0.662 G'), 's': ('7,276,538', '0.984 G')}
-# VGNet: parameters without fixed kernels, which are not learned.
+# MobileViG: parameters and G at 224 with both classifiers, as counted. RapidNet's paper prints G.
+MOBILEVIG = {'ti': ('5,271,074', ('0.7 G', '0.662 G')), 's': ('7,276,538', ('', '0.984 G'))}
+# VGNet: parameters without fixed kernels, which are not learned, as printed and as counted.
 VGNET = {
-    'g_1_0mp': ('VGNetG-1.0MP', '997,358'),
-    'g_1_0mp_se': ('VGNetG-1.0MP with SE', '1,143,190'),
-    'g_1_5mp': ('VGNetG-1.5MP', '1,502,024'),
-    'g_2_0mp': ('VGNetG-2.0MP', '2,006,380'),
-    'g_2_5mp': ('VGNetG-2.5MP', '2,492,756'),
-    'c_1_5mp': ('VGNetC-1.5MP', '1,506,344'),
-    'f_1_5mp': ('VGNetF-1.5MP, edges and Gaussians', '1,485,896'),
-    'e_1_5mp': ('VGNetF-1.5MP, edges', '1,485,896'),
+    'g_1_0mp': ('VGNetG-1.0MP', ('0.99M', '997,358')),
+    'g_1_0mp_se': ('VGNetG-1.0MP with SE', ('1.14M', '1,143,190')),
+    'g_1_5mp': ('VGNetG-1.5MP', ('', '1,502,024')),
+    'g_2_0mp': ('VGNetG-2.0MP', ('', '2,006,380')),
+    'g_2_5mp': ('VGNetG-2.5MP', ('', '2,492,756')),
+    'c_1_5mp': ('VGNetC-1.5MP', ('', '1,506,344')),
+    'f_1_5mp': ('VGNetF-1.5MP, edges and Gaussians', ('', '1,485,896')),
+    'e_1_5mp': ('VGNetF-1.5MP, edges', ('', '1,485,896')),
 }
 # The authors' later network: parameters as they print them, and as their code has them. They print
 # FLOPs that are 1 to 2 % above ours; what they count is not said.
 VGNET_V2 = {
-    'g_1_0mp': ('1.000 M', '1,000,256'),
-    'g_1_0mp_se': ('1.146 M', '1,146,088'),
-    'g_1_5mp': ('1.506 M', '1,506,056'),
-    'g_1_5mp_se': ('1.706 M', '1,705,712'),
-    'g_2_0mp': ('2.01 M', '2,010,412'),
-    'g_2_0mp_se': ('2.349 M', '2,348,728'),
-    'g_2_5mp': ('2.497 M', '2,497,040'),
-    'g_2_5mp_se': ('2.927 M', '2,926,568'),
+    'g_1_0mp': ('1.000M', '1,000,256'),
+    'g_1_0mp_se': ('1.146M', '1,146,088'),
+    'g_1_5mp': ('1.506M', '1,506,056'),
+    'g_1_5mp_se': ('1.706M', '1,705,712'),
+    'g_2_0mp': ('2.01M', '2,010,412'),
+    'g_2_0mp_se': ('2.349M', '2,348,728'),
+    'g_2_5mp': ('2.497M', '2,497,040'),
+    'g_2_5mp_se': ('2.927M', '2,926,568'),
 }
 # SSDLite at 320: parameters and G, each as printed and as computed. The paper does not describe the
 # head. One head gives all twelve numbers; ours has to match it to the last computed digit.
@@ -163,23 +113,41 @@ SSDLITE = {
     'efficientnet_b2': ('10.0 M', '9.95 M', '1.55 G', '1.544 G'),
     'rexnet_130': ('8.4 M', '8.43 M', '1.60 G', '1.601 G'),
 }
-# With a feature pyramid, at 1200x800: parameters.
+# With a feature pyramid, at 1200x800: parameters and FLOPs as printed, and by how much our FLOPs
+# may differ. The Mask R-CNN rows repeat the FLOPs of Faster R-CNN: they leave the mask head out.
 FASTER_RCNN = {
-    'efficientnet_b0': '21.0 M',
-    'rexnet_090': '20.1 M',
-    'rexnet_100': '20.7 M',
-    'rexnet_220': '33.0 M',
-    'r50': '41.8 M',
+    'efficientnet_b0': ('21.0M', '123.0B', '0.3 G'),
+    'rexnet_090': ('20.1M', '123.0B', '0.2 G'),
+    'rexnet_100': ('20.7M', '124.1B', '0.2 G'),
+    'rexnet_220': ('33.0M', '153.8B', '0.2 G'),
+    'r50': ('41.8M', '202.2B', '0.8 G'),
 }
 MASK_RCNN = {
-    'efficientnet_b0': '23.7 M',
-    'rexnet_090': '22.8 M',
-    'rexnet_100': '23.3 M',
-    'rexnet_220': '35.6 M',
-    'r50': '44.2 M',
+    'efficientnet_b0': ('23.7M', '123.0B', '0.3 G'),
+    'rexnet_090': ('22.8M', '123.0B', '0.2 G'),
+    'rexnet_100': ('23.3M', '124.1B', '0.2 G'),
+    'rexnet_220': ('35.6M', '153.8B', '0.2 G'),
+    'r50': ('44.2M', '207B', '0.8 G'),
+}
+FPN_FLOPS = """\
+The FLOPs that ReXNet's authors print for detectors with a feature pyramid are those of 800x1280,
+the default of MMDetection's counter, without a mask head. What is left, 0.1 B for ReXNet and 0.6
+to 0.7 B for ResNet-50, has the size of what that counter adds: biases, activations, normalisation.
+ResNet-50's 202.2 B fit the variant with the stride in the first 1x1 convolution (style=caffe), its
+207 B the usual one. EfficientNet-B0's are 0.2 B below ours: nothing that we know explains it."""
+DEFAULT_SHAPE = (800, 1280)  # of MMDetection's counter
+BASES = {
+    'fasterrcnn': Basis(DEFAULT_SHAPE),
+    'maskrcnn': Basis(DEFAULT_SHAPE, without=('roi_head.mask_head',)),
+    'fasterrcnn_r50': Basis(DEFAULT_SHAPE, options={'model.backbone.style': 'caffe'}),
 }
 # Printed without the frozen stem and first stage.
 LEARNABLE_ONLY = {'maskrcnn_r50_coco'}
+
+
+def _counted(numbers: tuple[str, str]) -> Figure:
+    printed, counted = numbers
+    return Figure(printed, counted=counted)
 
 
 def _rapidnet() -> Iterator[Row]:
@@ -189,8 +157,8 @@ def _rapidnet() -> Iterator[Row]:
             model=f'RapidNet-{arch.title()}',
             build=dict(type='RapidNet', arch=arch),
             shape=(224, 224),
-            params=Figure(params),
-            flops=Figure(flops),
+            params=_counted(params),
+            flops=_counted(flops),
             head=_two_classifiers(ARCHS[arch].head_channels),
         )
     for arch, (_, _, flops) in RAPIDNET.items():
@@ -199,7 +167,7 @@ def _rapidnet() -> Iterator[Row]:
             model=f'RapidNet-{arch.title()}',
             build=dict(type='RapidNet', arch=arch),
             shape=(512, 512),
-            flops=Figure(flops),
+            flops=Figure(counted=flops),
         )
 
 
@@ -232,20 +200,22 @@ def _ablations() -> Iterator[Row]:
 
 
 def _rexnet() -> Iterator[Row]:
-    def row(model: str, params: str, flops: str, head: Mapping, **backbone: object) -> Row:
-        source = f'{REXNET_PAPER}, ImageNet'
-        return Row(source, model, backbone, (224, 224), Figure(params), Figure(flops), head)
+    def row(model: str, params: Figure, flops: Figure, head: Mapping, **backbone: object) -> Row:
+        return Row(f'{REXNET_PAPER}, ImageNet', model, backbone, (224, 224), params, flops, head)
 
     for width, numbers in REXNET.items():
         backbone = dict(type='ReXNet', width_mult=width, out_indices=(4,))
-        yield row(f'ReXNet x{width}', *numbers, LINEAR, **backbone)
+        yield row(f'ReXNet x{width}', *map(_counted, numbers), LINEAR, **backbone)
     for name in REXNET_ACTIVATIONS:
         backbone = dict(type='ReXNet', act_cfg=dict(type=name), out_indices=(4,))
-        yield row(f'ReXNet x1.0 with {name}', '4.8 M', '0.40 G', LINEAR, **backbone)
-    yield row('ReXNet (plain)', *REXNET_PLAIN, LINEAR, type='ReXNetPlain')
+        numbers = map(_counted, REXNET[1.0])
+        yield row(f'ReXNet x1.0 with {name}', *numbers, LINEAR, **backbone)
+    numbers = (Figure(*both) for both in REXNET_PLAIN)
+    yield row('ReXNet (plain)', *numbers, LINEAR, type='ReXNetPlain')
     for width, numbers in REXNET_LITE.items():
         backbone = dict(type='ReXNetLite', width_mult=width, out_indices=(4,))
-        yield row(f'ReXNet-lite x{width}', *numbers, dict(type='HiddenClassifier'), **backbone)
+        head = dict(type='HiddenClassifier')
+        yield row(f'ReXNet-lite x{width}', *map(_counted, numbers), head, **backbone)
 
 
 def _mobilevig() -> Iterator[Row]:
@@ -255,8 +225,8 @@ def _mobilevig() -> Iterator[Row]:
             model=f'MobileViG-{arch.title()}',
             build=dict(type='MobileViG', arch=arch),
             shape=(224, 224),
-            params=Figure(params),
-            flops=Figure(flops),
+            params=Figure(counted=params),
+            flops=_counted(flops),
             head=_two_classifiers(MOBILEVIG_ARCHS[arch].head_channels),
         )
 
@@ -268,7 +238,7 @@ def _vgnet() -> Iterator[Row]:
             model=name,
             build=dict(type='VGNet', arch=arch),
             shape=(224, 224),
-            params=Figure(params),
+            params=_counted(params),
             head=LINEAR,
         )
 
@@ -282,7 +252,7 @@ def _vgnet_v2() -> Iterator[Row]:
             model=f'VGNetG-{size}MP{attention}, version 2',
             build=dict(type='VGNet', arch=arch, version='v2'),
             shape=(224, 224),
-            params=Figure(printed, counted),
+            params=Figure(printed, counted=counted),
             head=LINEAR,
         )
 
@@ -298,7 +268,7 @@ def _detectors() -> Iterator[Row]:
             flops=Figure(flops, exact_macs),
         )
     for detector, table in (('fasterrcnn', FASTER_RCNN), ('maskrcnn', MASK_RCNN)):
-        for name, params in table.items():
+        for name, (params, flops, tolerance) in table.items():
             yield Row(
                 source=f'{REXNET_PAPER}, FPN detectors',
                 model=(config := f'{detector}_{name}_coco'),
@@ -306,7 +276,9 @@ def _detectors() -> Iterator[Row]:
                 shape=(800, 1200),
                 # More than rounding, because the paper does not describe every layer of its heads.
                 params=Figure(params, tolerance='0.1 M'),
+                flops=Figure(flops, tolerance=tolerance),
                 learnable=config in LEARNABLE_ONLY,
+                basis=BASES.get(f'{detector}_{name}', BASES[detector]),
             )
 
 

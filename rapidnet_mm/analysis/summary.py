@@ -20,7 +20,7 @@ from ..engine.amp import BFloat16OptimWrapper
 from ..engine.console import DETAILS, wrapped
 from ..engine.device import counted, default_device, device_name
 from ..engine.runner import unwrapped
-from ..engine.schedule import schedule_doubts
+from ..engine.schedule_check import schedule_doubts
 from ..weights.known import entry_of
 from ..weights.locate import FOLDER, local_file
 from .complexity import default_shape, measure

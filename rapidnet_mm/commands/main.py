@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -31,6 +34,9 @@ COMMANDS = {
     'publish': 'publish',
     'zoo': 'zoo',
 }
+
+
+INTERRUPT_SECONDS = 0.05
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -66,6 +72,7 @@ def execute(run: Any, args: argparse.Namespace) -> None:
     With ``RAPIDNET_MM_DEBUG=1`` in the environment the user's errors come with a traceback too.
     """
     forbid_unpickling()
+    sys.unraisablehook = partial(_interrupt_again, os.getpid())
     # The CPU computes operators that an Apple GPU lacks. PyTorch reads this when it is imported.
     os.environ.setdefault('PYTORCH_ENABLE_MPS_FALLBACK', '1')
     if hasattr(sys.stdout, 'reconfigure'):  # names of files may be no text
@@ -96,6 +103,19 @@ def _refuse(line: str) -> None:
     rank = os.environ.get('RANK') or os.environ.get('SLURM_PROCID') or '0'
     print(f'error: {"" if rank == "0" else f"[rank {rank}] "}{line}', file=sys.stderr)
     sys.exit(2)
+
+
+def _interrupt_again(main: int, unraisable: Any) -> None:
+    """Send a Ctrl-C once more that came where Python ignores errors, as while a worker starts.
+
+    A worker itself is ended by the command.
+    """
+    if unraisable.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(unraisable)
+    elif os.getpid() == main:
+        again = threading.Timer(INTERRUPT_SECONDS, os.kill, (main, signal.SIGINT))
+        again.daemon = True
+        again.start()
 
 
 def _module(name: str) -> Any:

@@ -21,19 +21,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Count, and write or check."""
-    from ..analysis import zoo
+    from ..analysis.zoo import metafiles, update
 
-    if not (zoo.ROOT / zoo.INDEX).is_file():
-        raise UserError(f'zoo works in a checkout only: {zoo.ROOT} has no {zoo.INDEX}')
-    models = zoo.load()
+    root, index = metafiles.ROOT, metafiles.INDEX
+    if not (root / index).is_file():
+        raise UserError(f'zoo works in a checkout only: {root} has no {index}')
+    models = metafiles.load()
     with contextlib.redirect_stdout(sys.stderr):  # libraries print while they are built
-        changed = zoo.recount(models)
-    stale = zoo.stale(models)
+        changed = update.recount(models)
+    stale = update.stale(models)
     if args.check and stale:
-        files = ', '.join(path.relative_to(zoo.ROOT).as_posix() for path in stale)
+        files = ', '.join(path.relative_to(root).as_posix() for path in stale)
         counts = f' (other counts: {", ".join(changed)})' if changed else ''
         raise UserError(f'{files} stale{counts}; run rapidnet zoo')
     for path, content in stale.items():
         write_file(content, path)
-        print(f'wrote {path.relative_to(zoo.ROOT)}')
+        print(f'wrote {path.relative_to(root)}')
     print(f'{len(models.entries)} models, {len(stale)} files written')

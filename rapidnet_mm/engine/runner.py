@@ -26,10 +26,10 @@ from .config_errors import BUILD_ERRORS, config_fault, named_config_errors
 from .config_values import check_optimizer, check_parts
 from .console import dress
 from .cpu import tune_for_cpu
-from .device import default_device
 from .disk import check_is_free, lock, named_start_errors, named_write_errors
 from .exact.loops import exact_loop
 from .first_steps import FirstSteps
+from .fit import check_channels, fit_to_device
 from .hooks.bad_images import guard_images
 from .hooks.checkpoint import checkpoint_files, checkpoint_folder, latest_checkpoint
 from .hooks.finite import FiniteLossHook
@@ -61,7 +61,7 @@ def build_runner(cfg: Config, *, launcher: str = 'none', mode: str = 'train') ->
     if mode == 'train' and not cfg.get('resume'):
         fetch_start(cfg)
     cfg.launcher = launcher
-    _fit_to_device(cfg)
+    fit_to_device(cfg)
     hooks = cfg.get('custom_hooks') or []
     if 'BadImagesHook' not in [hook.get('type') for hook in hooks]:
         cfg.custom_hooks = [*hooks, dict(type='BadImagesHook')]
@@ -78,7 +78,7 @@ def build_runner(cfg: Config, *, launcher: str = 'none', mode: str = 'train') ->
         runner = CheckedRunner.from_cfg(cfg)
     runner.work_dir_lock = guard
     forget_start(cfg, unwrapped(runner.model))
-    _check_channels(unwrapped(runner.model))
+    check_channels(unwrapped(runner.model))
     return runner
 
 
@@ -348,54 +348,3 @@ def unwrapped(model: torch.nn.Module) -> torch.nn.Module:
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module
     return model
-
-
-def _check_channels(model: torch.nn.Module) -> None:
-    """Refuse a neck, or a classifier's head, that expects other channels than the backbone has."""
-    channels = getattr(getattr(model, 'backbone', None), 'out_channels', None)
-    if not isinstance(channels, tuple):
-        return
-    name = type(model.backbone).__name__
-    neck = getattr(model, 'neck', None)
-    inputs = getattr(neck, 'in_channels', None)
-    if isinstance(inputs, list | tuple) and tuple(inputs) != channels:
-        raise UserError(
-            f'model.neck.in_channels is {list(inputs)}, but {name} gives {list(channels)}; '
-            f'set model.neck.in_channels={list(channels)}'
-        )
-    width = getattr(getattr(model, 'head', None), 'in_channels', None)
-    if neck is None and isinstance(width, int) and width != channels[-1]:
-        raise UserError(
-            f'model.head.in_channels is {width}, but {name} gives {channels[-1]}; '
-            f'set model.head.in_channels={channels[-1]}'
-        )
-
-
-def _fit_to_device(cfg: Config) -> None:
-    """Without an NVIDIA GPU: no SyncBatchNorm, no pinned memory, gloo instead of NCCL.
-
-    Raises:
-        UserError: several processes would share an Apple GPU.
-    """
-    device = default_device()
-    if device == 'cuda':
-        return
-    cfg.sync_bn = None  # torch has SyncBatchNorm for NVIDIA GPUs only
-    for split in ('train', 'val', 'test'):
-        if (cfg.get(f'{split}_dataloader') or {}).get('pin_memory'):
-            cfg[f'{split}_dataloader'].pin_memory = False  # it is for copies to an NVIDIA GPU
-    if cfg.launcher == 'none':
-        return
-    if device == 'mps':
-        raise UserError(f'--launcher {cfg.launcher}: an Apple GPU is for one process; choose none')
-    if not cfg.get('model_wrapper_cfg'):
-        cfg.model_wrapper_cfg = dict(
-            type='MMDistributedDataParallel',
-            device_ids=None,
-            broadcast_buffers=False,
-            find_unused_parameters=cfg.get('find_unused_parameters', False),
-        )
-    # BatchNorm statistics are averaged once an epoch.
-    cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='SyncBuffersHook')]
-    if cfg.launcher == 'pytorch' and not torch.distributed.is_initialized():
-        torch.distributed.init_process_group('gloo')  # MMEngine would ask for a GPU first

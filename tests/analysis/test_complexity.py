@@ -11,11 +11,13 @@ from torch import nn
 
 import rapidnet_mm.models  # noqa: F401
 from rapidnet_mm import UserError, config_file
-from rapidnet_mm.analysis import complexity, zoo
+from rapidnet_mm.analysis import complexity
 from rapidnet_mm.analysis import papers as published
-from rapidnet_mm.analysis.compare import Comparison, compare
+from rapidnet_mm.analysis.compare import Comparison, compare, count, flops_on
 from rapidnet_mm.analysis.complexity import Count, default_shape, measure
-from rapidnet_mm.analysis.papers import ROWS, Figure
+from rapidnet_mm.analysis.papers import ROWS
+from rapidnet_mm.analysis.row import Basis, Figure
+from rapidnet_mm.analysis.zoo import metafiles
 from rapidnet_mm.backbones.vgnet import FixedDepthwise
 from rapidnet_mm.engine.config import build_model, load_config
 from tests.commands.test_detection import REPOSITORY, succeeded, tool
@@ -57,7 +59,7 @@ def mask_rcnn():
 
 @pytest.fixture(scope='module')
 def models():
-    return zoo.load()
+    return metafiles.load()
 
 
 def by_formula(model, shape):
@@ -216,7 +218,8 @@ def test_what_is_published_is_what_we_build_and_what_the_zoo_says(row, models):
     for entry in entries:
         key = 'Learnable Parameters' if row.learnable else 'Parameters'
         counts = entry.counts.get(key), entry.counts.get('FLOPs')
-        assert counts == (result.params.ours, result.flops.ours), f'{entry}: run rapidnet zoo'
+        flops = count(row).flops if row.basis else result.flops.ours
+        assert counts == (result.params.ours, flops), f'{entry}: run rapidnet zoo'
 
 
 @pytest.mark.parametrize(
@@ -227,6 +230,9 @@ def test_what_is_published_is_what_we_build_and_what_the_zoo_says(row, models):
         (Figure('0.348 G'), 348_000_000, 500_000),
         (Figure('10.0 M', '9.95 M'), 9_950_000, 5_000),
         (Figure('44.2 M', tolerance='0.1 M'), 44_200_000, 100_000),
+        (Figure('0.86B', counted='0.876 G'), 876_000_000, 500_000),
+        (Figure('3.4M', '3,399,240'), 3_399_240, 0),
+        (Figure('123.0B', tolerance='0.2 G'), 123_000_000_000, 200_000_000),
     ],
 )
 def test_the_tolerance_is_what_rounding_hides(figure, value, allowed):
@@ -236,6 +242,51 @@ def test_the_tolerance_is_what_rounding_hides(figure, value, allowed):
     assert not Comparison(figure, value + allowed + 1).within
     assert not Comparison(figure, value - allowed - 1).within
     assert Comparison(figure, value + 7).difference == Decimal(7)
+
+
+# What the authors print is the number that we compare with, rounded, except these.
+NOT_ROUNDED = {
+    ('ReXNet x1.5', '0.86B', '0.876 G'),
+    ('ReXNet x3.0', '34M', '34,708,792'),
+    ('ReXNet-lite x1.3', '6.8M', '6,747,960'),
+    ('ssdlite_rexnet_090_coco', '0.88 G', '0.888 G'),
+    ('ssdlite_efficientnet_b2_coco', '1.55 G', '1.544 G'),
+    ('VGNetG-1.0MP', '0.99M', '997,358'),
+}
+
+
+def test_what_is_printed_is_the_reference_rounded_but_for_six():
+    both = (
+        (row.model, figure)
+        for row in ROWS
+        for figure in (row.params, row.flops)
+        if figure and figure.printed and figure.kind != 'printed'
+    )
+    off = set()
+    for model, figure in both:
+        printed = Figure(figure.printed)
+        if abs(printed.value - figure.value) > printed.allowed + figure.allowed:
+            off.add((model, figure.printed, figure.reference))
+    assert off == NOT_ROUNDED
+
+
+def test_a_number_says_of_which_kind_it_is():
+    figure = Figure('0.86B', counted='0.876 G')
+    assert (figure.kind, figure.reference) == ('counted', '0.876 G')
+    assert figure.text == '0.86B printed, 0.876 G counted'
+    assert Figure('3.4M', '3,399,240').kind == 'derived'
+    assert Figure('0.4 G').kind == 'printed'
+
+
+def test_flops_are_compared_on_the_basis_on_which_they_were_printed():
+    row = next(row for row in ROWS if row.model == 'maskrcnn_rexnet_090_coco')
+    faster = next(row for row in ROWS if row.model == 'fasterrcnn_rexnet_090_coco')
+    flops = flops_on(row.build, row.basis)
+    assert flops == flops_on(faster.build, faster.basis)  # without the mask head, as printed
+    small = flops_on(faster.build, Basis((400, 640)))
+    heads = 1000 * (256 * 49 * 1024 + 1024 * 1024 + 1024 * (81 + 4 * 80))
+    assert flops - heads == pytest.approx(4 * (small - heads), rel=0.01)
+    assert abs(flops - 123e9) < 0.15e9 < abs(count(faster).flops - 123e9)
 
 
 def in_process(monkeypatch, *args):
@@ -327,4 +378,4 @@ def test_the_table_has_every_row(tmp_path):
     for row in ROWS:
         assert f'| {row.model}' in output
         for figure in filter(None, (row.params, row.flops)):
-            assert figure.printed in output
+            assert figure.text in output

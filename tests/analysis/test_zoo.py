@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 from rapidnet_mm import UserError
-from rapidnet_mm.analysis import zoo, zoo_picture
+from rapidnet_mm.analysis.latencies import LATENCIES
 from rapidnet_mm.analysis.papers import ROWS
+from rapidnet_mm.analysis.zoo import metafiles, page, pictures, update
 
 REPOSITORY = Path(__file__).parents[2]
 RUN = 'run rapidnet zoo'
@@ -25,7 +26,7 @@ LEAVES = sorted(
 
 @pytest.fixture(scope='module')
 def models():
-    return zoo.load()
+    return metafiles.load()
 
 
 @pytest.fixture
@@ -33,8 +34,8 @@ def copy(tmp_path, monkeypatch):
     """A copy of the zoo that a test may change."""
     shutil.copytree(REPOSITORY / 'configs', tmp_path / 'configs')
     shutil.copytree(REPOSITORY / 'docs', tmp_path / 'docs')
-    shutil.copy(REPOSITORY / zoo.INDEX, tmp_path)
-    monkeypatch.setattr(zoo, 'ROOT', tmp_path)
+    shutil.copy(REPOSITORY / metafiles.INDEX, tmp_path)
+    monkeypatch.setattr(metafiles, 'ROOT', tmp_path)
     return tmp_path
 
 
@@ -46,7 +47,7 @@ def edit(path, old, new):
 
 def in_process(monkeypatch, *args):
     """Run the tool here, without counting, and return its exit status."""
-    monkeypatch.setattr(zoo, 'recount', lambda _: [])
+    monkeypatch.setattr(update, 'recount', lambda _: [])
     monkeypatch.setattr(sys, 'argv', ['model_zoo.py', *args])
     with pytest.raises(SystemExit) as end:
         runpy.run_path(str(REPOSITORY / 'tools/model_zoo.py'), run_name='__main__')
@@ -72,29 +73,71 @@ def test_every_metafile_is_in_the_index_and_every_collection_is_described(models
 
 
 def test_page_picture_and_metafiles_are_not_stale(models):
-    found = [path.relative_to(REPOSITORY).as_posix() for path in zoo.stale(models)]
+    found = [path.relative_to(REPOSITORY).as_posix() for path in update.stale(models)]
     assert not found, f'{found}: {RUN}'
 
 
 def test_counts_of_models_that_are_in_no_paper_are_what_we_build():
-    models = zoo.load()  # those that are in a paper: test_complexity.py
+    models = metafiles.load()  # those that are in a paper: test_complexity.py
     mine = [entry for entry in models.entries if entry.counted and entry.row is None]
     sample = {entry.data['Table']: str(entry) for entry in mine}  # one a table; --check counts all
-    changed = zoo.recount(models, lambda entry: str(entry) in sample.values())
+    changed = update.recount(models, lambda entry: str(entry) in sample.values())
     assert not changed, f'{changed}: {RUN}'
 
 
-def test_the_page_puts_every_published_count_beside_ours(models):
-    lines = zoo.page(models).splitlines()
+def cells_by_column(text):
+    """Every table of the page as rows of {column: cell}, without links."""
+    text = re.sub(r'\[(.*?)\]\(.*?\)', r'\1', text)
+    for table in re.findall(r'(?:^\|.*\|\n)+', text, re.MULTILINE):
+        lines = [[c.strip(' |') for c in line.split('|')[1:-1]] for line in table.splitlines()]
+        yield from (dict(zip(lines[0], line, strict=True)) for line in lines[2:])
+
+
+def test_the_page_puts_every_number_into_the_column_of_its_kind(models):
+    rows = list(cells_by_column(page.page(models, {})))
     for row in ROWS:
-        printed = [figure.printed for figure in (row.params, row.flops) if figure]
+        found = [cells for cells in rows if cells.get('model') == row.model]
+        expected = {
+            f'{what}, {kind}': getattr(figure, kind)
+            for what, figure in (('parameters', row.params), ('FLOPs', row.flops))
+            for kind in ('printed', 'counted', 'derived')
+            if figure and getattr(figure, kind)
+        }
+        assert any(expected.items() <= cells.items() for cells in found), row
+    (cells,) = [cells for cells in rows if cells.get('model') == 'ReXNet x1.5']
+    assert list(cells.values()) == [
+        *('ReXNet x1.5', '9.7M', '9,728,593', '', '9,728,593'),
+        *('0.86B', '0.876 G', '', '0.876 G', '80.3 / 95.2', '59', '31'),
+    ]
+    assert '| 44.2M | 44.171 M learnable |' in page.page(models, {})
+
+
+def test_what_is_not_printed_is_in_no_printed_cell(models):
+    texts = {figure.printed for row in ROWS for figure in (row.params, row.flops) if figure}
+    texts |= {text for entry in models.entries for text in entry.printed.values()}
+    for cells in cells_by_column(page.page(models, {})):
+        for column, cell in cells.items():
+            if column.endswith(', printed') and cell and not re.search('AP|mIoU|Top', column):
+                assert cell in texts, cells
+
+
+def test_every_printed_latency_is_on_the_page(models):
+    rows = list(cells_by_column(page.page(models, {})))
+    for name, latency in LATENCIES.items():
+        (entry,) = [e for e in models.entries if e.data['Name'] == name]
+        printed = [latency.cpu, latency.gpu, latency.npu]
         assert any(
-            f'{row.model} |' in line.replace(']', ' |') and all(f'| {p} |' in line for p in printed)
-            for line in lines
-        ), row
-    line = '| ReXNet x1.3 | 7,557,091 | 7,557,091 | 0.662 G | 0.662 G | 79.5 / 94.7 |'
-    assert line in re.sub(r'\[(.*?)\]\(.*?\)', r'\1', '\n'.join(lines))
-    assert '| 44.2 M | 44.171 M learnable |' in '\n'.join(lines)
+            [cells.get(f'{key}, printed', '') for key in metafiles.DEVICES.values()] == printed
+            for cells in rows
+            if cells.get('model') == entry.label
+        ), name
+
+
+def test_a_config_that_no_metafile_has_is_named(copy):
+    (copy / 'configs/imagenet/new_in1k.py').write_text('_base_ = []')
+    with pytest.raises(UserError, match=r'has configs/imagenet/new_in1k\.py: add') as error:
+        metafiles.load()
+    assert '\n' not in str(error.value)
 
 
 def told(text):
@@ -139,24 +182,24 @@ def test_published_is_never_called_measured(models):
 def test_a_metafile_that_cannot_be_right_is_refused_in_a_line(old, new, message, copy):
     edit(copy / 'configs/rexnet/metafile.yml', old, new)
     with pytest.raises(UserError, match=rf'configs/rexnet/metafile.yml: .*{message}'):
-        zoo.load()
+        metafiles.load()
 
 
 def test_a_metafile_that_is_missing_is_named(copy):
     (copy / 'configs/resnet/metafile.yml').unlink()
     with pytest.raises(UserError, match=r'configs/resnet/metafile\.yml cannot be read'):
-        zoo.load()
+        metafiles.load()
 
 
 def test_the_tool_says_what_is_stale_and_writes_it(copy, monkeypatch, capsys):
     assert in_process(monkeypatch, '--check') == 0
     edit(copy / 'configs/rexnet/metafile.yml', 'Top 1 Accuracy: 77.9', 'Top 1 Accuracy: 78.0')
     assert in_process(monkeypatch, '--check') == 2
-    assert f'{zoo.PAGE}, {zoo.PICTURE} stale' in capsys.readouterr().err
+    assert f'{page.PAGE}, {update.PLOTS["imagenet"].path} stale' in capsys.readouterr().err
     assert in_process(monkeypatch) == 0
-    assert '78.0 / 93.9' in (copy / zoo.PAGE).read_text()
+    assert '78.0 / 93.9' in (copy / page.PAGE).read_text()
     assert in_process(monkeypatch, '--check') == 0
-    edit(copy / zoo.PAGE, '78.0 / 93.9', '80.0 / 93.9')
+    edit(copy / page.PAGE, '78.0 / 93.9', '80.0 / 93.9')
     assert in_process(monkeypatch, '--check') == 2
 
 
@@ -166,22 +209,53 @@ def test_counts_are_written_where_they_are_others(copy):
     entry = next(e for e in content['Models'] if e['Name'] == 'ssdlite_rexnet_plain_coco')
     right = entry.pop('Metadata')
     path.write_text('# kept\n' + yaml.safe_dump(content, sort_keys=True))
-    models = zoo.load()
-    changed = zoo.recount(models, lambda e: e.data['Name'] == entry['Name'])
+    models = metafiles.load()
+    changed = update.recount(models, lambda e: e.data['Name'] == entry['Name'])
     assert changed == ['configs/rexnet/metafile.yml: ssdlite_rexnet_plain_coco']
-    text = zoo.texts(models)[path]
+    text = update.texts(models)[path]
     assert text.startswith('# kept\n')
     assert yaml.safe_load(text)['Models'] == [
         {**e, 'Metadata': right} if e['Name'] == entry['Name'] else e for e in content['Models']
     ]
 
 
-def test_the_picture_is_the_same_for_the_same_numbers(models):
-    points = zoo.points(models)
-    assert {p.curve for p in points} >= {'RapidNet', 'ReXNet', 'ReXNet-lite'}
-    first = zoo_picture.draw(points)
+@pytest.mark.parametrize('name', update.PLOTS)
+def test_a_picture_is_the_same_for_the_same_numbers(name, models):
+    picture = update.picture(models, name)
+    first = pictures.draw(picture)
     assert first.startswith(b'\x89PNG')
-    assert first == zoo_picture.draw(points)
-    other = [points[0]._replace(accuracy=50.0), *points[1:]]
-    assert zoo_picture.fingerprint(points).encode() in first
-    assert zoo_picture.fingerprint(other).encode() not in first
+    assert first == pictures.draw(picture)
+    other = picture._replace(points=(picture.points[0]._replace(x=0.5), *picture.points[1:]))
+    assert picture.fingerprint().encode() in first
+    assert other.fingerprint().encode() not in first
+
+
+def test_the_pictures_have_the_families_and_say_what_is_ours(models):
+    curves = {name: {p.curve for p in update.picture(models, name).points} for name in update.PLOTS}
+    assert curves['imagenet'] >= {'RapidNet', 'ReXNet', 'ReXNet-lite', 'VGNetG', 'MobileViG'}
+    assert curves['coco'] >= {'RapidNet', 'PoolFormer', 'ReXNet (recipe not known)', 'LSNet'}
+    assert curves['ade20k'] >= {'RapidNet', 'PoolFormer', 'RepNeXt'}
+    for name in update.PLOTS:
+        picture = update.picture(models, name)
+        assert picture.xlabel.endswith(', ours')
+        assert picture.ylabel.endswith(', printed')
+        assert any('hollow' in note for note in picture.notes) == any(
+            p.hollow for p in picture.points
+        )
+
+
+def test_an_accuracy_that_is_not_recorded_is_a_line_at_our_flops(models):
+    points = {
+        p.label: p for p in update.picture(models, 'imagenet').points if p.curve == 'RapidNet'
+    }
+    assert points['Ti'].y == 76.3
+    assert points['M'].y is None
+    assert points['M'].x == pytest.approx(1.597, abs=0.001)
+
+
+def test_a_hollow_point_is_at_the_printed_flops_times_the_area(models):
+    points = {(p.curve, p.label): p for p in update.picture(models, 'ade20k').points}
+    point = points['RepNeXt', 'M4']
+    assert point.hollow
+    assert point.x == pytest.approx(2.3 * 512**2 / 224**2)
+    assert not points['PoolFormer', 'S12'].hollow

@@ -47,12 +47,13 @@ def test_every_stage_equals_the_published_implementation(arch):
 @pytest.mark.parametrize('arch', ARCHS)
 def test_parameters_equal_the_paper_to_the_unit(arch):
     count = sum(p.numel() for p in RapidNet(arch).parameters())
-    assert equals_printed(count + head_sizes(ARCHS[arch])[0], papers.RAPIDNET[arch][0])
+    assert equals_printed(count + head_sizes(ARCHS[arch])[0], papers.RAPIDNET[arch][0][1])
 
 
 @pytest.mark.parametrize('arch', ARCHS)
 def test_flops_equal_the_paper(arch):
-    with_head, without_head = (float(Figure(text).value) for text in papers.RAPIDNET[arch][1:])
+    _, (_, with_head), without_head = papers.RAPIDNET[arch]
+    with_head, without_head = (float(Figure(text).value) for text in (with_head, without_head))
     assert flops(arch, 512) == pytest.approx(without_head, rel=0.005)
     count = flops(arch, 224) + head_sizes(ARCHS[arch])[1]
     assert count == pytest.approx(with_head, rel=0.005)

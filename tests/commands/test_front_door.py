@@ -124,3 +124,26 @@ def test_a_name_that_does_not_exist_gets_the_nearest(text, nearest):
         find_config('configs')
     with pytest.raises(UserError, match='config _base_/runtime does'):
         find_config('_base_/runtime')
+
+
+SWALLOWS = """
+import signal, time
+from rapidnet_mm.commands.main import execute
+
+class Swallows:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+def run(args):
+    Swallows()
+    time.sleep(60)
+
+execute(run, None)
+"""
+
+
+@pytest.mark.skipif(os.name == 'nt', reason='signals of Unix')
+def test_an_interrupt_is_not_lost_where_python_ignores_errors():
+    command = [sys.executable, '-c', SWALLOWS]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50)
+    assert (done.returncode, done.stderr) == (130, '')

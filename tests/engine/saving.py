@@ -68,7 +68,7 @@ class Steps(BaseMetric):
         return dict(steps=float(results[0]))
 
 
-def runner_of(folder):
+def runner_of(folder, train_cfg=None):
     """A training of six iterations that saves, validates and logs."""
     loader = dict(
         batch_size=2,
@@ -90,7 +90,7 @@ def runner_of(folder):
         work_dir=str(folder),
         train_dataloader=loader,
         val_dataloader={**loader, 'sampler': dict(type='DefaultSampler', shuffle=False)},
-        train_cfg=dict(type='IterBasedTrainLoop', max_iters=END, val_interval=3),
+        train_cfg=train_cfg or dict(type='IterBasedTrainLoop', max_iters=END, val_interval=3),
         val_cfg=dict(type='ValLoop'),
         val_evaluator=[Steps()],
         optim_wrapper=dict(optimizer=dict(type='AdamW', lr=0.1)),

@@ -17,7 +17,7 @@ from rapidnet_mm.engine.hooks.finite import FiniteLossHook, has_finite_weights, 
 from rapidnet_mm.engine.runner import build_runner, resume_from
 from rapidnet_mm.files import writable_folder
 from tests.engine.test_resume import configured, folder, train  # noqa: F401  (folder: a fixture)
-from tests.faults.machine import FAULTS, make_work_dir, save
+from tests.faults.machine import STARTS, make_work_dir, save
 
 
 def saved(path, iteration):
@@ -25,7 +25,7 @@ def saved(path, iteration):
     return path
 
 
-@pytest.mark.parametrize('fault', FAULTS, ids=lambda fault: fault.name)
+@pytest.mark.parametrize('fault', STARTS, ids=lambda fault: fault.name)
 def test_a_training_begins_where_it_should_or_says_why_not(fault, tmp_path, capsys):
     work = tmp_path / 'work'
     make_work_dir(work)
@@ -34,8 +34,9 @@ def test_a_training_begins_where_it_should_or_says_why_not(fault, tmp_path, caps
     refusal = ''
     try:
         writable_folder(work, '--work-dir')
-        if fault.resume is not None:
-            resume_from(cfg, 'auto' if fault.resume == 'auto' else str(work / fault.resume))
+        _, option, name = fault.command.partition(' --resume')
+        if option:
+            resume_from(cfg, str(tmp_path / name.strip()) if name else 'auto')
         runner_module._choose_start(cfg, 'none').release()
     except UserError as error:
         refusal = str(error)

@@ -44,6 +44,17 @@ TASKS = {
             'train_cfg.val_interval': 1,
         },
     ),
+    'ssd': dict(
+        config='ssdlite_rexnet_100_shapes',
+        options={
+            'train_dataloader.batch_size': 2,
+            'train_cfg.max_epochs': 1,
+            'train_cfg.val_interval': 1,
+            'optim_wrapper.optimizer': dict(
+                _delete_=True, type='SGD', lr=1e-3, momentum=0.9, nesterov=True
+            ),
+        },
+    ),
     'segmenter': dict(
         config='semfpn_rapidnet_ti_shapes',
         options={
@@ -84,7 +95,7 @@ def configured(task, folder, work_dir, workers=0, interval=3, options=None, pers
         **entry['options'],
         **(options or {}),
     }
-    if task == 'detector':
+    if task in ('detector', 'ssd'):
         for split in ('val', 'test'):
             merged[f'{split}_evaluator.ann_file'] = root + 'annotations/instances_val.json'
     cfg = engine_config.load_config(str(ROOT / f'{entry["config"]}.py'), merged, str(work_dir))

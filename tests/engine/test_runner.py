@@ -283,7 +283,7 @@ def test_the_first_process_alone_checks_the_data(
 
     monkeypatch.setenv(variable, rank)
     monkeypatch.setattr(runner_module, 'check_data', lambda _, splits: calls.append(splits))
-    monkeypatch.setattr(runner_module, '_fit_to_device', lambda _: None)
+    monkeypatch.setattr(runner_module, 'fit_to_device', lambda _: None)
     monkeypatch.setattr(runner_module.CheckedRunner, 'from_cfg', built)
     with pytest.raises(Built):
         build_runner(shapes_config(shapes, tmp_path), launcher=launcher)

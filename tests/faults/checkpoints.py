@@ -8,19 +8,12 @@ import struct
 import warnings
 import zipfile
 from collections import OrderedDict
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 
-
-class Fault(NamedTuple):
-    """A planted file: ``plant(path)`` writes it; the line has all of ``facts``."""
-
-    name: str
-    plant: object
-    facts: tuple
+from .fault import Fault
 
 
 class Call:

@@ -13,30 +13,18 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
 from PIL import Image
 
+from .fault import Fault
+
 CLASSES = ('disc', 'box')
 ANNOTATIONS = 'annotations/train.json'
 PIXELS = np.random.default_rng(0).integers(0, 255, (40, 48, 3), np.uint8)
 POLYGON = [4.0, 4.0, 20.0, 4.0, 20.0, 24.0]
-
-
-class Fault(NamedTuple):
-    """One fault.
-
-    Attributes:
-        name: what is wrong, in a few words.
-        plant: makes the fault; gets the folder of the data set.
-        facts: parts of the line that names the fault.
-    """
-
-    name: str
-    plant: Callable[[Path], None]
-    facts: tuple[str, ...]
 
 
 def make_detection(root: Path) -> None:
@@ -292,6 +280,12 @@ DETECTION = (
     Fault('a null character', of_image('file_name', 'a\0.jpg'), (IMAGE, 'null character')),
     Fault('a name outside', of_image('file_name', '../2.jpg'), ('2.jpg (missing)',)),
     Fault('a name that is not UTF-8', not_utf8, (IMAGE, 'not UTF-8')),
+    Fault('a list', lambda root: (root / ANNOTATIONS).write_text('[]'), ('holds a list',)),
+    Fault(
+        'no categories',
+        lambda root: rewrite(root, lambda content: content.pop('categories')),
+        ('train.json', 'lacks categories'),
+    ),
     Fault('lists too deep', lambda root: (root / ANNOTATIONS).write_text('[' * 99999), ('deep',)),
     Fault(
         'a number of 9999 digits',
@@ -346,7 +340,15 @@ DETECTION = (
     Fault('a link to itself', thing(lambda path: os.symlink(path, path)), ('2.jpg (unreadable',)),
 )
 
+
+def one_higher(root: Path) -> None:
+    """Let the labels begin with 1."""
+    for path in sorted(root.glob('labels/*/*.png')):
+        pixels_of(np.uint8, 1, 2, 3, 255)().save(path)
+
+
 LABELS = (
+    Fault('labels that begin with 1', one_higher, ('reduce_zero_label=True',)),
     Fault('a class that is not there', label(pixels_of(np.uint8, 0, 9)), ('b.png has 9',)),
     Fault('labels that wrap around', label(pixels_of(np.uint16, 0, 256)), ('b.png has 256',)),
     Fault('labels above 8 bits', label(pixels_of(np.uint16, 1, 65535)), ('b.png has 65535',)),

@@ -9,27 +9,12 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import torch
+from filelock import FileLock
 
-
-class Fault(NamedTuple):
-    """One fault.
-
-    Attributes:
-        name: what is wrong, in a few words.
-        plant: makes the fault; gets the work directory.
-        resume: what ``--resume`` gets: a file in the work directory, 'auto', or None.
-        start: the checkpoint that the training goes on from; None if it is refused.
-        facts: parts of the line that is printed, or of the refusal.
-    """
-
-    name: str
-    plant: Callable[[Path], None]
-    resume: str | None
-    start: str | None
-    facts: tuple[str, ...] = ()
+from .fault import Fault, nothing
 
 
 def save(path: Path, iteration: int) -> None:
@@ -44,10 +29,6 @@ def make_work_dir(folder: Path) -> None:
     save(folder / 'iter_5.pth', 5)
     save(folder / 'iter_10.pth', 10)
     (folder / 'last_checkpoint').write_text(str(folder / 'iter_10.pth'))
-
-
-def nothing(folder: Path) -> None:
-    """Plant nothing."""
 
 
 def cut(folder: Path) -> None:
@@ -73,8 +54,7 @@ def web_page(folder: Path) -> None:
 
 
 def directory(folder: Path) -> None:
-    (folder / 'iter_10.pth').unlink()
-    (folder / 'iter_10.pth').mkdir()
+    (folder / 'iter_12.pth').mkdir()
 
 
 def dangling(folder: Path) -> None:
@@ -96,8 +76,10 @@ def other_names(folder: Path) -> None:
 
 
 def epochs_too(folder: Path) -> None:
-    save(folder / 'epoch_2.pth', 8)
-    save(folder / 'epoch_3.pth', 12)
+    content = torch.load(folder / 'iter_10.pth', weights_only=False)
+    for epoch, iteration in ((2, 8), (3, 12)):
+        content['meta']['iter'] = iteration
+        torch.save(content, folder / f'epoch_{epoch}.pth')
 
 
 def empty_note(folder: Path) -> None:
@@ -122,27 +104,168 @@ def half_written(folder: Path) -> None:
     (folder / '.iter_15.pth.123.partial').write_bytes(b'PK')
 
 
+def locked(folder: Path) -> Any:
+    """Hold the lock of the work directory, as a training does that runs."""
+    guard = FileLock(folder / '.training.lock')
+    guard.acquire()
+    return guard
+
+
+def beside(name: str) -> Callable[[Path], None]:
+    """Return a plant that puts a file with a text beside the work directory."""
+    return lambda folder: (folder.parent / name).write_text('mine') and None
+
+
+def folder_beside(name: str) -> Callable[[Path], None]:
+    """Return a plant that puts a folder beside the work directory."""
+    return lambda folder: (folder.parent / name).mkdir()
+
+
 FALL_BACK = ('iter_10.pth', 'going on from', 'iter_5.pth')
 WAY_OUT = ('has checkpoints', '--resume', '--work-dir')
-FAULTS = [
-    Fault('the newest checkpoint is cut off at the end', cut, 'auto', 'iter_5.pth', FALL_BACK),
-    Fault('the newest checkpoint is cut in half', half, 'auto', 'iter_5.pth', FALL_BACK),
-    Fault('the newest checkpoint is empty', empty, 'auto', 'iter_5.pth', FALL_BACK),
-    Fault('the newest checkpoint is rubbish', rubbish, 'auto', 'iter_5.pth', FALL_BACK),
-    Fault('the newest checkpoint is a web page', web_page, 'auto', 'iter_5.pth', FALL_BACK),
-    Fault('the newest checkpoint is a folder', directory, 'auto', 'iter_5.pth', FALL_BACK),
-    Fault('the newest checkpoint is a dangling link', dangling, 'auto', 'iter_5.pth', FALL_BACK),
-    Fault('no checkpoint is whole', all_cut, 'auto', None, ('--resume', 'is whole', '--work-dir')),
-    Fault('the newest has an old time', other_times, 'auto', 'iter_10.pth'),
-    Fault('an old one has a high number', other_names, 'auto', 'iter_10.pth'),
-    Fault('epochs and iterations are mixed', epochs_too, 'auto', 'epoch_3.pth'),
-    Fault('last_checkpoint is empty', empty_note, 'auto', 'iter_10.pth'),
-    Fault('last_checkpoint names nothing', stale_note, 'auto', 'iter_10.pth'),
-    Fault('a checkpoint is half-written', half_written, 'auto', 'iter_10.pth'),
-    Fault('there are checkpoints and no --resume', nothing, None, None, WAY_OUT),
-    Fault('there is a broken checkpoint and no --resume', all_cut, None, None, WAY_OUT),
-    Fault('the checkpoint to resume does not exist', nothing, 'iter_7.pth', None, ('iter_7.pth',)),
-    Fault('the checkpoint to resume is cut', cut, 'iter_10.pth', None, ('iter_10.pth',)),
-    Fault('the work directory is a file', in_the_way, 'auto', None, ('work', '--work-dir')),
-    Fault('there is nothing to resume from', no_checkpoints, 'auto', '', ('no checkpoint in',)),
-]
+TRAIN = 'train segmentation.py --work-dir work --cfg-options train_cfg.max_iters=14'
+RESUME = f'{TRAIN} --resume'
+STARTS = (
+    Fault('the newest checkpoint is cut off at the end', cut, FALL_BACK, RESUME, 'iter_5.pth'),
+    Fault('the newest checkpoint is cut in half', half, FALL_BACK, RESUME, 'iter_5.pth'),
+    Fault('the newest checkpoint is empty', empty, FALL_BACK, RESUME, 'iter_5.pth'),
+    Fault('the newest checkpoint is rubbish', rubbish, FALL_BACK, RESUME, 'iter_5.pth'),
+    Fault('the newest checkpoint is a web page', web_page, FALL_BACK, RESUME, 'iter_5.pth'),
+    Fault('the newest checkpoint is a folder', directory, (), RESUME, 'iter_10.pth'),
+    Fault('the newest checkpoint is a dangling link', dangling, FALL_BACK, RESUME, 'iter_5.pth'),
+    Fault('no checkpoint is whole', all_cut, ('--resume', 'is whole', '--work-dir'), RESUME),
+    Fault('the newest has an old time', other_times, (), RESUME, 'iter_10.pth'),
+    Fault('an old one has a high number', other_names, (), RESUME, 'iter_10.pth'),
+    Fault('epochs and iterations are mixed', epochs_too, (), RESUME, 'epoch_3.pth'),
+    Fault('last_checkpoint is empty', empty_note, (), RESUME, 'iter_10.pth'),
+    Fault('last_checkpoint names nothing', stale_note, (), RESUME, 'iter_10.pth'),
+    Fault('a checkpoint is half-written', half_written, (), RESUME, 'iter_10.pth'),
+    Fault('there are checkpoints and no --resume', nothing, WAY_OUT, TRAIN),
+    Fault('there is a broken checkpoint and no --resume', all_cut, WAY_OUT, TRAIN),
+    Fault('no checkpoint of that name', nothing, ('iter_7.pth',), f'{RESUME} work/iter_7.pth'),
+    Fault('that checkpoint is cut', cut, ('iter_10.pth',), f'{RESUME} work/iter_10.pth'),
+    Fault('the work directory is a file', in_the_way, ('work', '--work-dir'), RESUME),
+    Fault('there is nothing to resume from', no_checkpoints, ('no checkpoint in',), RESUME, ''),
+)
+
+
+def rewritten(change: Callable[[dict], Any]) -> Callable[[Path], None]:
+    """Return a plant that changes the content of the last checkpoint."""
+
+    def plant(folder: Path) -> None:
+        content = torch.load(folder / 'iter_10.pth', weights_only=False)
+        change(content)
+        torch.save(content, folder / 'iter_10.pth')
+
+    return plant
+
+
+def not_a_number(content: dict) -> None:
+    next(iter(content['state_dict'].values())).fill_(float('nan'))
+
+
+def half_a_backbone(content: dict) -> None:
+    state = content['state_dict']
+    for name in [name for name in state if name.startswith('backbone.stages.3')]:
+        del state[name]
+
+
+def only_weights(content: dict) -> None:
+    for name in set(content) - {'state_dict'}:
+        del content[name]
+
+
+def other_moments(content: dict) -> None:
+    moments = content['optimizer']['state']
+    moments[0]['exp_avg'] = torch.ones(3)
+
+
+# What only a command meets. Its last checkpoint is work/iter_10.pth.
+LAST = 'work/iter_10.pth'
+TEST = f'test segmentation.py {LAST}'
+INFER = f'infer segmentation.py {LAST} labels/images/val'
+PLACES = (
+    Fault('another training runs', locked, ('another training runs', 'work'), RESUME),
+    Fault(
+        'the parent is a file',
+        nothing,
+        ('0.png/work',),
+        'train detection.py --work-dir birds/train/duck/0.png/work',
+    ),
+    Fault(
+        'a name of 300 letters',
+        nothing,
+        ('too long',),
+        f'train detection.py --work-dir {"w" * 300}',
+    ),
+    Fault(
+        'the metrics are a folder',
+        folder_beside('m.json'),
+        ('--out', 'm.json', 'folder'),
+        f'{TEST} --out m.json',
+    ),
+    Fault(
+        'the pictures are a file', beside('show'), ('--show-dir', 'show'), f'{TEST} --show-dir show'
+    ),
+    Fault('the results are a file', beside('out'), ('--out-dir', 'out'), f'{INFER} --out-dir out'),
+    Fault(
+        'the results are the images',
+        nothing,
+        ('--out-dir', 'labels/images/val'),
+        f'{INFER} --out-dir labels/images/val',
+    ),
+    Fault(
+        'nothing to infer',
+        nothing,
+        ('none.jpg', 'does not exist'),
+        f'infer segmentation.py {LAST} none.jpg --out-dir out',
+    ),
+    Fault(
+        'a folder without images',
+        folder_beside('empty'),
+        ('empty', 'holds no images'),
+        f'infer segmentation.py {LAST} empty --out-dir out',
+    ),
+    Fault('no such device', nothing, ("'cuda:9'",), f'{INFER} --out-dir out --device cuda:9'),
+    Fault('a device in words', nothing, ("'toaster'",), f'{INFER} --out-dir out --device toaster'),
+    Fault('convert into the source', nothing, (LAST,), f'convert {LAST} {LAST}'),
+    Fault(
+        'convert into a folder',
+        folder_beside('o.safetensors'),
+        ('o.safetensors',),
+        f'convert {LAST} o.safetensors',
+    ),
+    Fault(
+        'a release into a file',
+        beside('out'),
+        ('--out-dir', 'out'),
+        f'publish segmentation.py {LAST} --out-dir out',
+    ),
+    Fault(
+        'metrics that are no JSON',
+        beside('m.json'),
+        ('--metrics', 'm.json'),
+        f'publish segmentation.py {LAST} --metrics m.json',
+    ),
+    Fault('shapes into a file', beside('shapes'), ('shapes', 'file'), 'make-shapes --root shapes'),
+    Fault(
+        'shapes beside other files', nothing, ('birds', 'not a part'), 'make-shapes --root birds'
+    ),
+)
+NEW = 'train segmentation.py --work-dir new --cfg-options'
+INIT = f'model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint={LAST}'
+WEIGHTS = (
+    Fault(
+        'a list',
+        lambda folder: torch.save([1], folder / 'iter_10.pth'),
+        (LAST, 'holds a list'),
+        TEST,
+    ),
+    Fault('weights that are NaN', rewritten(not_a_number), (LAST, 'NaN'), TEST),
+    Fault('half a backbone', rewritten(half_a_backbone), (LAST, 'allow_partial'), f'{NEW} {INIT}'),
+    Fault('a backbone of others', nothing, (LAST, "'s'"), f'{NEW} {INIT} model.backbone.arch=s'),
+    Fault('a model of others', nothing, (LAST, 'another model'), f'test detection.py {LAST}'),
+    Fault('no state', rewritten(only_weights), (LAST, 'no state'), f'{RESUME} {LAST}'),
+    Fault('other moments', rewritten(other_moments), (LAST, 'another'), f'{RESUME} {LAST}'),
+)
+FAULTS = (*STARTS, *PLACES, *WEIGHTS)

@@ -11,7 +11,7 @@ from torch import nn
 from rapidnet_mm.analysis.complexity import default_shape
 from rapidnet_mm.backbones import RapidNet
 from rapidnet_mm.deploy.fuse import to_inference
-from rapidnet_mm.engine import runner
+from rapidnet_mm.engine import fit
 from rapidnet_mm.engine.config import build_model
 from rapidnet_mm.models.accuracy import TopAccuracy
 from rapidnet_mm.weights.contract import fixed_tensors
@@ -145,7 +145,7 @@ def test_top_5_is_only_told_where_it_is_not_always_right(classes, names):
 def test_every_config_builds_and_its_head_takes_what_the_backbone_gives(path):
     cfg = load(path.stem)
     model = build_model(cfg)
-    runner._check_channels(model)
+    fit.check_channels(model)
     assert model.backbone.out_strides == (32,)
     logits = model.eval()(torch.empty(1, 3, 64, 96, device='meta'))
     assert logits.shape == (1, cfg.num_classes)
@@ -230,4 +230,4 @@ def test_arguments_out_of_their_range_are_refused(head, said):
 def test_a_head_that_does_not_fit_the_backbone_is_said(classifier):
     cfg, _ = classifier
     other = MODELS.build(dict(cfg.model, head=dict(cfg.model.head, in_channels=100)))
-    assert_says(refusal(runner._check_channels, other), 'in_channels is 100', 'in_channels=224')
+    assert_says(refusal(fit.check_channels, other), 'in_channels is 100', 'in_channels=224')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -55,7 +56,15 @@ class ResumeHook(Hook):
     def before_train(self, runner: Any) -> None:
         """Lead the loop to its place."""
         loop, loaded, self._loaded = runner.train_loop, self._loaded, None
-        if loaded is None or not isinstance(loop, ExactEpochLoop | ExactIterLoop):
+        if loaded is None:
+            return
+        if not isinstance(loop, ExactEpochLoop | ExactIterLoop):
+            print_log(
+                f'{type(loop).__name__} is a loop of its own, and it decides where to go on: '
+                'images and random numbers are others than without the interruption',
+                logger='current',
+                level=logging.WARNING,
+            )
             return
         loop.place = _place_of(loaded) or _place_by_count(loop)
         loop.pending_states = _states_of(loaded)

@@ -8,7 +8,7 @@ from mmengine.registry import PARAM_SCHEDULERS
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 
 from rapidnet_mm.engine.config import CHECKOUT, load_config
-from rapidnet_mm.engine.schedule import schedule_doubts
+from rapidnet_mm.engine.schedule_check import schedule_doubts
 
 
 def doubts(schedulers, iterations=None, epochs=None, per_epoch=None):

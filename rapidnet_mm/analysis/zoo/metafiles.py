@@ -1,0 +1,156 @@
+"""The metafiles of the model zoo: one a family, in the format of the OpenMMLab packages.
+
+``model-index.yml`` lists them. Authors write the published or measured results into them. Ours have
+more keys than the format:
+
+- ``Tables``, the tables of the page. A table may name the ``Picture`` that shows its models, with a
+  ``Legend`` for its curves, and the size of image (``Backbone: 512x512``) at which the FLOPs of the
+  backbone alone are counted;
+- ``Published``, models of a paper that have no config here; ``Build`` is the config of a backbone
+  that is counted, ``Counted: false`` says that nothing is;
+- for a model: its ``Table``; ``Printed``, what the authors print beside accuracies; ``In Picture``,
+  if the picture shows its FLOPs although no accuracy is recorded.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from ...engine.config import PACKAGE
+from ...errors import UserError
+from ..latencies import LATENCIES
+from ..papers import ROWS
+from ..row import Row
+
+ROOT = PACKAGE.parent  # of the checkout: an installed package has no pages to write
+INDEX = 'model-index.yml'
+KINDS = ('published', 'measured')  # what a result's Source may be
+DEVICES = {'cpu': 'CPU ms', 'gpu': 'GPU ms', 'npu': 'NPU ms'}
+
+
+class Entry(NamedTuple):
+    """A model of a metafile."""
+
+    data: dict[str, Any]  # as in the metafile; counting changes it
+    where: str  # path of the metafile in the repository
+
+    @property
+    def name(self) -> str:
+        """Its name in papers.py: ``Row``, else ``Name``."""
+        return self.data.get('Row', self.data['Name'])
+
+    @property
+    def label(self) -> str:
+        """Its name on the page: a detector has that of its config, a classifier the paper's."""
+        named = self.row is None or isinstance(self.row.build, str)
+        return self.data['Name'] if named else self.name
+
+    @property
+    def config(self) -> str:
+        """Path of its config in the repository, or ''."""
+        return self.data.get('Config', '')
+
+    @property
+    def counted(self) -> bool:
+        """Whether we can build this model; if not, the page has only what is printed of it."""
+        return self.data.get('Counted', True)
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """What ``rapidnet zoo`` writes: ``Input`` (height x width), ``Parameters``, ``FLOPs``."""
+        return self.data.get('Metadata', {})
+
+    @property
+    def row(self) -> Row | None:
+        """The published counts, or None."""
+        shape = self.counts.get('Input')
+        rows = [r for r in ROWS if r.model == self.name and shape in (None, by(r.shape))]
+        if len(rows) > 1:
+            raise UserError(f'{self}: papers.py has it at several sizes; say which as Input')
+        return rows[0] if rows else None
+
+    @property
+    def printed(self) -> dict[str, str]:
+        """What the authors print beside accuracies, by name: latencies and ``Printed``."""
+        latency = LATENCIES.get(self.data['Name'])
+        times = {name: getattr(latency, key, '') for key, name in DEVICES.items()}
+        return {name: ms for name, ms in times.items() if ms} | self.data.get('Printed', {})
+
+    def metrics(self, kind: str) -> dict[str, float]:
+        """Return the results that are 'published' or those that are 'measured'."""
+        results = (r for r in self.data.get('Results', []) if r['Source'] == kind)
+        return {name: value for r in results for name, value in r['Metrics'].items()}
+
+    def __str__(self) -> str:
+        return f'{self.where}: {self.data["Name"]}'
+
+
+class Zoo(NamedTuple):
+    """All metafiles: their contents by path."""
+
+    files: dict[Path, dict[str, Any]]
+
+    @property
+    def entries(self) -> list[Entry]:
+        """All models, with a config of ours and without."""
+        return [
+            Entry(model, path.relative_to(ROOT).as_posix())
+            for path, content in self.files.items()
+            for key in ('Models', 'Published')
+            for model in content.get(key, [])
+        ]
+
+    @property
+    def tables(self) -> dict[str, dict[str, Any]]:
+        """The tables of the page, in order, by their ``Id``."""
+        tables = (t for content in self.files.values() for t in content.get('Tables', []))
+        return {table['Id']: table for table in tables}
+
+
+def load() -> Zoo:
+    """Read the index and all metafiles.
+
+    Raises:
+        UserError: one is missing, or something in it is wrong, or a config is in none of them.
+    """
+    try:
+        index = yaml.safe_load((ROOT / INDEX).read_text())
+        zoo = Zoo({ROOT / p: yaml.safe_load((ROOT / p).read_text()) for p in index['Import']})
+    except OSError as error:
+        raise UserError(f'{error.filename} cannot be read: {error.strerror}') from error
+    for entry in zoo.entries:
+        _check(entry, set(zoo.tables))
+    missing = configs() - {entry.config for entry in zoo.entries}
+    if missing:
+        raise UserError(
+            f'no metafile in configs/ has {", ".join(sorted(missing))}: add each to Models of '
+            'configs/FAMILY/metafile.yml, with Name, In Collection, Config and Table'
+        )
+    return zoo
+
+
+def configs() -> set[str]:
+    """Return the paths of all configs in the repository that are no base of others."""
+    paths = (p.relative_to(ROOT) for p in (ROOT / 'configs').rglob('*.py'))
+    return {path.as_posix() for path in paths if '_base_' not in path.parts}
+
+
+def _check(entry: Entry, tables: set[str]) -> None:
+    if entry.data.get('Table') not in tables:
+        raise UserError(f'{entry}: Table has to be one of {sorted(tables)}')
+    if entry.config and not (ROOT / entry.config).is_file():
+        raise UserError(f'{entry}: {entry.config} does not exist')
+    buildable = entry.row or ('Row' not in entry.data and (entry.config or 'Build' in entry.data))
+    if not buildable and ('Row' in entry.data or entry.counted):
+        raise UserError(f'{entry}: no row of papers.py is {entry.name!r} (Counted: false?)')
+    for result in entry.data.get('Results', []):
+        if result.get('Source') not in KINDS:
+            raise UserError(f'{entry}: Source of a result has to be one of {KINDS}')
+
+
+def by(shape: tuple[int, int]) -> str:
+    """Return a shape as the metafiles write it: ``(224, 320)`` is '224x320'."""
+    return 'x'.join(map(str, shape))
