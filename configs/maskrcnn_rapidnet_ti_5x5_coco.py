@@ -2,8 +2,8 @@
 # dilated kernels is 5x5.
 # Published ImageNet top-1 of this network: 76.4; no detection number is published.
 #     tools/dist_train.sh configs/maskrcnn_rapidnet_ti_5x5_coco.py 8
-# No ImageNet weights of this ablation are published: put your own at
-# checkpoints/rapidnet_ti_5x5.pth, or start with --from-scratch.
+# No ImageNet weights of this ablation are published: train them with
+# imagenet/rapidnet_ti_5x5_in1k.py, or start with --from-scratch.
 _base_ = ['maskrcnn_rapidnet_ti_coco.py']
 
 model = dict(

@@ -2,8 +2,8 @@
 # kernel without dilation beside a dilated one; see imagenet/rapidnet_ti_deformable_in1k.py.
 # Published ImageNet top-1 of this network: 76.0; no detection number is published.
 #     tools/dist_train.sh configs/maskrcnn_rapidnet_ti_deformable_coco.py 8
-# No ImageNet weights of this ablation are published: put your own at
-# checkpoints/rapidnet_ti_deformable.pth, or start with --from-scratch.
+# No ImageNet weights of this ablation are published: train them with
+# imagenet/rapidnet_ti_deformable_in1k.py, or start with --from-scratch.
 _base_ = ['maskrcnn_rapidnet_ti_coco.py']
 
 model = dict(

@@ -2,8 +2,8 @@
 # level instead of two, without positional encoding and large kernels.
 # Published ImageNet top-1 of this network: 75.8; no detection number is published.
 #     tools/dist_train.sh configs/maskrcnn_rapidnet_ti_sldc_coco.py 8
-# No ImageNet weights of this ablation are published: put your own at
-# checkpoints/rapidnet_ti_sldc.pth, or start with --from-scratch.
+# No ImageNet weights of this ablation are published: train them with
+# imagenet/rapidnet_ti_sldc_in1k.py, or start with --from-scratch.
 _base_ = ['maskrcnn_rapidnet_ti_coco.py']
 
 model = dict(

@@ -1,6 +1,7 @@
 # Semantic FPN, VGNetG-1.5MP, ADE20K, 40 000 iterations (8 GPUs x 4 images). No published result.
 #     tools/dist_train.sh configs/semfpn_vgnetg_1_5mp_ade20k.py 8
-# The ImageNet weights are of the first version of the authors' code; the file may be gone.
+# The ImageNet weights are of the first version of the authors' code, and may be gone. The present:
+#     --cfg-options model.backbone.version=v2 model.backbone.init_cfg.checkpoint=vgnetg_1_5mp
 _base_ = [
     '_base_/models/semfpn.py',
     '_base_/datasets/ade20k.py',

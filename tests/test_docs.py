@@ -33,7 +33,7 @@ FENCE = re.compile(r'^```(\w*)\n(.*?)^```$', re.DOTALL | re.MULTILINE)
 NOT_RUN = {
     r'git clone': 'needs a network',
     r'pip install': 'needs a network and changes the environment',
-    r'timm\.create_model': 'downloads weights',
+    r'weights fetch': 'downloads weights',
     r'^make ': 'sets up an environment; make test runs this file',
     r'^source ': 'changes the shell',
     r'/path/to/': 'links to data that only the reader has',

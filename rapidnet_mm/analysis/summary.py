@@ -22,7 +22,7 @@ from ..engine.device import counted, default_device, device_name
 from ..engine.runner import unwrapped
 from ..engine.schedule_check import schedule_doubts
 from ..weights.known import entry_of
-from ..weights.locate import local_file
+from ..weights.locate import FOLDER, local_file
 from .complexity import default_shape, measure
 
 MOST_CLASSES = 8  # the summary lists no more class names
@@ -256,10 +256,12 @@ def _pretrained(node: Any, path: str) -> Iterator[str]:
 
 
 def _file(source: str) -> str:
-    """Return which file weights with a name come from; '' for a file or a URL."""
+    """Return where weights with a name come from; '' for a file or a URL."""
     entry = entry_of(source)
     file = local_file(source, entry) if entry else None
-    return f', from {_short(str(file))}' if file else ''
+    if file is None:
+        return ''
+    return f', from {file if file.parent == FOLDER else entry.place}'
 
 
 def _photo(runner: Runner) -> str:

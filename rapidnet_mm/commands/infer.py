@@ -20,7 +20,7 @@ HELP = 'Run a trained model on images'
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('checkpoint', help='checkpoint: file, URL or name (rapidnet weights list)')
     parser.add_argument('inputs', nargs='+', metavar='IMAGE_OR_FOLDER')
     parser.add_argument(
         '--out-dir', required=True, help='where pictures, json files and label maps go'

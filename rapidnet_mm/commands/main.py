@@ -29,6 +29,7 @@ COMMANDS = {
     'receptive-field': 'receptive_field',
     'channel-search': 'channel_search',
     'kernels': 'kernels',
+    'weights': 'weights',
     'convert': 'convert',
     'publish': 'publish',
     'zoo': 'zoo',

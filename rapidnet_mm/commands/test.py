@@ -12,7 +12,7 @@ HELP = 'Measure a checkpoint on the test set of a config'
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     arguments.add_run_arguments(parser)
-    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('checkpoint', help='checkpoint: file, URL or name (rapidnet weights list)')
     parser.add_argument(
         '--show-dir', help='write a picture of every image here: ground truth beside prediction'
     )

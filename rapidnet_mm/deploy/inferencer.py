@@ -44,7 +44,7 @@ class Inferencer:
 
     Args:
         config: path of a config file, name of one of our configs, or a config.
-        checkpoint: path of a checkpoint of that model.
+        checkpoint: of that model: a file, a URL, or a name such as 'rapidnet_m_maskrcnn'.
         device: 'cuda', 'cuda:1', 'mps', 'cpu', ...; by default a GPU if there is one.
         cfg_options: changes of the config: keys as in ``--cfg-options``, with Python values.
 

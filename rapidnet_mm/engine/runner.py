@@ -81,8 +81,7 @@ def build_runner(cfg: Config, *, launcher: str = 'none', mode: str = 'train') ->
     with named_config_errors(), named_start_errors(cfg.work_dir):
         runner = CheckedRunner.from_cfg(cfg)
     runner.work_dir_lock = guard
-    if cfg.get('resume'):
-        forget_start(runner.model)
+    forget_start(cfg, unwrapped(runner.model))
     check_channels(unwrapped(runner.model))
     return runner
 

@@ -27,16 +27,25 @@ def fetch_start(cfg: Config) -> None:
     Raises:
         UserError: there are none; the message says where they were looked for.
     """
-    for node in _starting_parts(cfg.model):
-        for entry in _pretrained(node['init_cfg']):
+    for path, node in _walk(cfg.model, 'model'):
+        if cfg.get('load_from') and path.startswith('model.backbone'):
+            continue  # that file fills the backbone
+        for entry in _pretrained(node.get('init_cfg')):
             locate_start(str(entry.get('checkpoint')), str(node.get('type')))
     if cfg.get('load_from'):
         locate(cfg.load_from)
 
 
-def forget_start(model: nn.Module) -> None:
-    """Make a model start without its files: a checkpoint fills it afterwards, in whole."""
-    for module in model.modules():
+def forget_start(cfg: Config, model: nn.Module) -> None:
+    """Make those parts of a model start without their files that a checkpoint fills afterwards.
+
+    To go on with a training the checkpoint has the whole model, ``load_from`` the backbone.
+    """
+    if not cfg.get('load_from'):
+        return
+    for name, module in model.named_modules():
+        if not cfg.get('resume') and not f'{name}.'.startswith('backbone.'):
+            continue
         if isinstance(module, WeightsContract) and hasattr(module, 'pretrained'):
             module.pretrained = []
         elif _pretrained(getattr(module, 'init_cfg', None)):
@@ -62,10 +71,6 @@ def start_from_scratch(cfg: Config) -> list[str]:
     if changes:
         _stretch(cfg, changes)
     return [f'{key}={value}' for key, value in changes.items()]
-
-
-def _starting_parts(model: Any) -> Iterator[Mapping]:
-    return (node for _, node in _walk(model, 'model') if _pretrained(node.get('init_cfg')))
 
 
 def _walk(node: Any, path: str) -> Iterator[tuple[str, MutableMapping]]:

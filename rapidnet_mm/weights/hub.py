@@ -97,9 +97,11 @@ def fetched_file(file: HubFile, fault_of: Callable[[Path], str | None]) -> Path:
     Raises:
         UserError: it cannot be fetched, or what arrived is damaged. Damaged files are deleted.
     """
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 
     try:
+        # Without a network this fails at once. The download itself would try for half a minute.
+        get_hf_file_metadata(hf_hub_url(file.repository, file.file, revision=file.revision))
         path = Path(hf_hub_download(file.repository, file.file, revision=file.revision))
     # The classes of errors are those of the client for HTTP, which differs with the version.
     except Exception as error:

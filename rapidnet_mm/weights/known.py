@@ -27,6 +27,7 @@ class Known(NamedTuple):
         note: what else one has to know.
         others: other places of these weights.
         files: other names that the file may have in ``checkpoints``.
+        only_starts: the config starts from these weights, and has another model.
     """
 
     model: str
@@ -40,6 +41,7 @@ class Known(NamedTuple):
     note: str = ''
     others: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    only_starts: bool = False
 
     @property
     def can_be_fetched(self) -> bool:
@@ -158,6 +160,7 @@ def _efficientnet(
         f'timm: top-1 / top-5 {accuracy}',
         others=(release + file,),
         files=(file,),
+        only_starts=True,
     )
 
 
@@ -208,11 +211,21 @@ KNOWN = {
     'rapidnet_b_maskrcnn': _rapidnet_task('B', 'Detection', '587 MB'),
     'rapidnet_m_semfpn': _rapidnet_task('M', 'Semantic_Segmentation', '244 MB'),
     'rapidnet_b_semfpn': _rapidnet_task('B', 'Semantic_Segmentation', '396 MB'),
-    'rapidnet_ti_pointwise': _unpublished('RapidNet-Ti: pointwise', '', ABLATION),
-    'rapidnet_ti_conv3x3': _unpublished('RapidNet-Ti: 3x3', '', ABLATION),
-    'rapidnet_ti_sldc': _unpublished('RapidNet-Ti: SLDC', '', ABLATION),
-    'rapidnet_ti_5x5': _unpublished('RapidNet-Ti: one branch 5x5', '', ABLATION),
-    'rapidnet_ti_deformable': _unpublished('RapidNet-Ti: one deformable branch', '', ABLATION),
+    'rapidnet_ti_pointwise': _unpublished(
+        'RapidNet-Ti: pointwise', 'imagenet/rapidnet_ti_pointwise_in1k', ABLATION
+    ),
+    'rapidnet_ti_conv3x3': _unpublished(
+        'RapidNet-Ti: 3x3', 'imagenet/rapidnet_ti_conv3x3_in1k', ABLATION
+    ),
+    'rapidnet_ti_sldc': _unpublished(
+        'RapidNet-Ti: SLDC', 'imagenet/rapidnet_ti_sldc_in1k', ABLATION
+    ),
+    'rapidnet_ti_5x5': _unpublished(
+        'RapidNet-Ti: one branch 5x5', 'imagenet/rapidnet_ti_5x5_in1k', ABLATION
+    ),
+    'rapidnet_ti_deformable': _unpublished(
+        'RapidNet-Ti: one deformable branch', 'imagenet/rapidnet_ti_deformable_in1k', ABLATION
+    ),
     'rapidnet_ti_svga': _unpublished("RapidNet-Ti: MobileViG's graph", '', ABLATION),
     'mobilevig_ti': _unpublished(
         'MobileViG-Ti',
@@ -299,6 +312,7 @@ KNOWN = {
         sha256='0676ba61',
         others=('hf://timm/resnet50.tv_in1k/model.safetensors',),
         files=('resnet50-0676ba61.pth',),
+        only_starts=True,
     ),
     'regnety_160': Known(
         'RegNetY-16GF of DeiT, the teacher',
@@ -309,6 +323,7 @@ KNOWN = {
         accuracy='timm: top-1 / top-5 83.000 / 96.502 at 224',
         others=('hf://timm/regnety_160.deit_in1k/model.safetensors',),
         files=('regnety_160-a5fe301d.pth',),
+        only_starts=True,
     ),
     'vgnetg_1_0mp': _vgnet('1_0mp', '0f87bf6c', '68.128 / 88.312'),
     'vgnetg_1_0mp_se': _vgnet('1_0mp', '914a9c4a', '70.122 / 89.524', '_se'),

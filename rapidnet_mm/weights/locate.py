@@ -17,7 +17,9 @@ fetched. Their SHA-256 is checked where the table has it.
 from __future__ import annotations
 
 import difflib
+import os
 import re
+import shutil
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -100,6 +102,35 @@ def local_file(name: str, entry: Known) -> Path | None:
     return path if path and path.is_file() else None
 
 
+def copy_into(name: str, path: Path, folder: str | Path) -> Path:
+    """Copy the file of weights into a folder, whole or not at all.
+
+    Its name there is one that :func:`locate` looks for in ``checkpoints``.
+
+    Args:
+        name: what :func:`locate` found the file by.
+        path: the file.
+        folder: an existing one.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    entry = entry_of(name)
+    target = Path(folder, path.name)
+    if entry is not None and path.name not in file_names(name, entry):
+        target = Path(folder, name.rpartition('/')[2] + path.suffix)
+    if target.exists() and target.samefile(path):
+        return path
+    part = target.with_name(target.name + '.part')
+    try:
+        shutil.copyfile(path, part)
+        os.replace(part, target)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise UserError(f'{target} cannot be written: {error.strerror}') from error
+    return target
+
+
 def _named(name: str, entry: Known) -> Path:
     """Return the file of weights with a name."""
     if path := _in_folder(name, entry):
@@ -109,7 +140,10 @@ def _named(name: str, entry: Known) -> Path:
     searched = f'checkpoint {name}: there is no {" or ".join(names)} in {FOLDER}/'
     by_hand = f'{FOLDER / names[0]}'
     if not entry.place:
-        raise UserError(f'{searched}; {entry.note}; train it, and put the file at {by_hand}')
+        recipe = f' with configs/{entry.config}.py' if entry.config else ''
+        raise UserError(
+            f'{searched}; {entry.note}; train it{recipe}, and put the file at {by_hand}'
+        )
     if not entry.can_be_fetched:
         raise UserError(
             f'{searched}; no program can fetch it: open {entry.place} in a browser, and put the '
@@ -175,7 +209,7 @@ def _check_table(name: str, entry: Known, path: Path) -> None:
 
 def _digest(path: Path) -> str:
     state = path.stat()
-    return _digest_of(path, state.st_size, state.st_mtime_ns)
+    return _digest_of(path.resolve(), state.st_size, state.st_mtime_ns)
 
 
 @lru_cache(maxsize=64)

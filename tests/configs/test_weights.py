@@ -31,6 +31,10 @@ def backbone_of(cfg):
     return cfg.model.backbone.get('backbone', cfg.model.backbone)
 
 
+def warm_ups_of(cfg):
+    return [s.end for s in cfg.param_scheduler if s.type == 'LinearLR' and s.begin == 0]
+
+
 def pretrained(node):
     if isinstance(node, dict):
         if node.get('type') == 'Pretrained':
@@ -101,8 +105,8 @@ def test_from_scratch_every_recipe_starts_without_a_file_and_builds(path):
     assert not backbone.get('norm_eval', False)
     length = 'max_epochs' if 'max_epochs' in cfg.train_cfg else 'max_iters'
     assert cfg.train_cfg[length] == 2 * plain.train_cfg[length]
-    warm_ups = [s for s in cfg.param_scheduler if s.type == 'LinearLR' and s.begin == 0]
-    assert [s.end for s in warm_ups] == [1000]
+    stretched = [2 * end for end in warm_ups_of(plain)]
+    assert warm_ups_of(cfg) == (stretched or [1000])
     assert max(s.end for s in cfg.param_scheduler) == 2 * max(s.end for s in plain.param_scheduler)
     if path.stem.startswith('ssdlite') and path.with_stem(f'{path.stem}_scratch').is_file():
         sibling = load_config(path.with_stem(f'{path.stem}_scratch'))
@@ -119,6 +123,7 @@ def test_from_scratch_prints_what_it_changes_and_options_win(capsys):
     path = FOLDER / 'maskrcnn_r50_coco.py'
     options = {'train_cfg.max_epochs': 3, 'model.backbone.frozen_stages': 0}
     cfg = load_config(path, options, from_scratch=True)
+    (warm_up,) = warm_ups_of(load_config(path))
     assert cfg.train_cfg.max_epochs == 3
     assert cfg.model.backbone.frozen_stages == 0
     printed = capsys.readouterr().out
@@ -126,7 +131,7 @@ def test_from_scratch_prints_what_it_changes_and_options_win(capsys):
         'model.backbone.init_cfg=None',
         'model.backbone.norm_eval=False',
         'train_cfg.max_epochs=24',
-        'param_scheduler.0.end=1000',
+        f'param_scheduler.0.end={2 * warm_up}',
         'param_scheduler.1.milestones=[16, 22]',
     ):
         assert f'--from-scratch: {change}\n' in printed

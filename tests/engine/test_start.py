@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.model import BaseModule
 from mmpretrain.models.backbones import ResNet
 
@@ -60,6 +61,13 @@ def test_a_training_that_goes_on_needs_no_weights_by_name(shapes, tmp_path, monk
     assert NAME in Path(tmp_path, 'work/maskrcnn_rapidnet_ti_shapes.py').read_text()
 
 
+def test_load_from_needs_no_weights_for_the_backbone(shapes, tmp_path, monkeypatch):
+    Path('detector.pth').write_bytes(b'')
+    monkeypatch.setattr(CheckedRunner, 'from_cfg', lambda _: pytest.fail('the model is built'))
+    with pytest.raises(BaseException, match='the model is built'):
+        build_runner(short(shapes, tmp_path, load_from='detector.pth', **START))
+
+
 @pytest.mark.slow
 def test_auto_resume_without_a_checkpoint_needs_the_weights(shapes, tmp_path):
     cfg = short(shapes, tmp_path, **START)
@@ -84,7 +92,10 @@ def test_the_summary_says_from_which_file_a_name_comes(shapes, tmp_path, monkeyp
 
 
 @pytest.mark.parametrize('in_a_list', [True, False])
-def test_modules_of_the_hosts_forget_their_files_too(in_a_list):
+@pytest.mark.parametrize(
+    ('load_from', 'resume'), [('x.pth', True), ('x.pth', False), (None, False)]
+)
+def test_modules_of_the_hosts_forget_their_files_too(load_from, resume, in_a_list):
     file = dict(type='Pretrained', checkpoint='no/file.pth')
     model = BaseModule()
     model.backbone = ResNet(18, init_cfg=[file] if in_a_list else file)
@@ -92,5 +103,9 @@ def test_modules_of_the_hosts_forget_their_files_too(in_a_list):
         model.init_weights()
     model = BaseModule()
     model.backbone = ResNet(18, init_cfg=[file] if in_a_list else file)
-    forget_start(model)
-    model.init_weights()
+    forget_start(Config(dict(load_from=load_from, resume=resume)), model)
+    if load_from:
+        model.init_weights()
+    else:
+        with pytest.raises(UserError, match='ResNet: no/file'):
+            model.init_weights()

@@ -10,7 +10,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from rapidnet_mm.models.distillation import DistilledClassifier, Teacher
+from rapidnet_mm.weights.known import KNOWN
 from tests.messages import assert_says, refusal
+from tests.server import serving
 
 CLASSES = 4
 
@@ -136,6 +138,21 @@ def test_a_missing_file_is_a_line_before_training_and_testing_needs_none(name, s
     found.eval()(torch.randn(1, 3, 64, 96))
     line = refusal(found.init_weights)
     assert_says(line, 'teacher', 'no/teacher.pth do not exist', 'model.teacher=None', *said)
+
+
+def test_a_teacher_by_name_is_looked_for_and_a_line_says_where(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    found = student('regnety_160', Small)
+    with serving() as site:
+        entry = KNOWN['regnety_160']._replace(place=f'{site.url}/teacher.pth', sha256='')
+        monkeypatch.setitem(KNOWN, 'regnety_160', entry)
+        line = refusal(found.init_weights)
+        assert_says(line, 'teacher', 'checkpoints/', site.url, '404', 'model.teacher=None')
+        torch.save({'model': Small().state_dict()}, tmp_path / 'x.pth')
+        site.files['/teacher.pth'] = (tmp_path / 'x.pth').read_bytes()
+        found.init_weights()
+    assert found.teacher.network is not None
 
 
 def test_a_file_of_another_teacher_is_a_line(tmp_path):

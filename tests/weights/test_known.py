@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
+from mmengine.config import Config
 
 from rapidnet_mm.weights.known import KNOWN, entry_of, file_names
 
@@ -56,3 +58,38 @@ def test_names_of_timm_are_entries_with_what_the_table_knows():
 def test_only_google_drive_needs_a_person():
     by_hand = {name for name, entry in PUBLISHED.items() if not entry.can_be_fetched}
     assert by_hand == {f'rexnet_lite_{width}' for width in (100, 130, 150, 200)}
+
+
+def test_metafiles_name_the_weights_of_their_models_and_no_others():
+    listed = {}
+    for path in CONFIGS.glob('*/metafile.yml'):
+        for model in yaml.safe_load(path.read_text())['Models']:
+            if 'Weights' in model:
+                listed[model['Config']] = model['Weights']
+    entries = [e for e in PUBLISHED.values() if e.config and not e.only_starts]
+    expected = {f'configs/{e.config}.py': e.url for e in entries if e.can_be_fetched}
+    assert listed == expected
+
+
+@pytest.mark.parametrize('name', [name for name, entry in KNOWN.items() if entry.config])
+def test_the_config_of_an_entry_exists_and_has_its_kind_of_model(name):
+    entry = KNOWN[name]
+    path = CONFIGS / f'{entry.config}.py'
+    assert path.is_file()
+    kinds = {'detector': 'mmdet', 'segmenter': 'mmseg', 'classifier': 'mmpretrain'}
+    if not entry.only_starts:
+        assert Config.fromfile(path).default_scope == kinds[entry.holds]
+    version = Config.fromfile(path).model.get('backbone', {}).get('version', 'paper')
+    assert ('version v2' in entry.model) == (version == 'v2')
+
+
+def test_mim_s_own_parser_finds_the_weights():
+    """What ``mim download`` and ``mim search`` read, where that parser is installed."""
+    loader = pytest.importorskip('modelindex.load_model_index')
+    index = loader.load(str(CONFIGS.parent / 'model-index.yml'))
+    index.build_models_with_collections()
+    weights = {model.config: model.weights for model in index.models if model.weights}
+    assert weights['configs/imagenet/rapidnet_m_in1k.py'] == (KNOWN['rapidnet_m'].url)
+    assert len(weights) == sum(
+        bool(e.config) and e.can_be_fetched and not e.only_starts for e in KNOWN.values()
+    )

@@ -228,7 +228,6 @@ def test_a_hub_that_stalls_is_asked_again_and_then_given_up(hub, monkeypatch):
 
 
 def test_without_a_network_one_line_says_where_to_get_it(folder, monkeypatch):
-    monkeypatch.setattr('time.sleep', lambda _: None)  # it is tried several times
     with hub_at(monkeypatch, folder / 'hub') as hub:
         url = hub.url
     line = refusal(locate_start, 'rapidnet_m', 'RapidNet')
