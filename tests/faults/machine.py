@@ -318,7 +318,48 @@ PLACES = (
 )
 NEW = 'train segmentation.py --work-dir new --cfg-options'
 INIT = f'model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint={LAST}'
+PRETRAINED = (
+    'model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.allow_partial=True '
+    'model.backbone.init_cfg.checkpoint='
+)
 WEIGHTS = (
+    Fault(
+        'weights for a browser only',
+        nothing,
+        ('rexnet_lite_100', 'no program can fetch it', '--from-scratch'),
+        f'{NEW} {PRETRAINED}rexnet_lite_100',
+    ),
+    Fault(
+        'weights that nobody has published',
+        nothing,
+        ('rexnet_090', 'no file of it is published', '--from-scratch'),
+        f'{NEW} {PRETRAINED}rexnet_090',
+    ),
+    Fault(
+        'a typing error in the name of weights',
+        nothing,
+        ('rapidnet_mm', 'the nearest name of known weights is rapidnet_m'),
+        f'{NEW} {PRETRAINED}rapidnet_mm',
+    ),
+    Fault(
+        'half of a name on the hub',
+        nothing,
+        ('hf://SLDGroup', 'hf://OWNER/REPO/FILE'),
+        f'{NEW} {PRETRAINED}hf://SLDGroup',
+    ),
+    Fault(
+        "a segmenter's results for COCO's server",
+        nothing,
+        ('--format-only', 'SemanticIoU'),
+        f'test segmentation.py {LAST} --format-only',
+    ),
+    Fault(
+        'predictions into a text',
+        nothing,
+        ('--dump', 'x.txt', '.pkl'),
+        f'test segmentation.py {LAST} --dump x.txt',
+    ),
+    Fault('unknown weights', nothing, ('rapidnet_z',), 'weights list rapidnet_z'),
     Fault(
         'a list',
         lambda folder: torch.save([1], folder / 'iter_10.pth'),
