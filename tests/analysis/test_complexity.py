@@ -272,6 +272,10 @@ def test_what_is_printed_is_the_reference_rounded_but_for_six():
     assert off == NOT_ROUNDED
 
 
+def test_the_readme_says_how_many_models_are_compared():
+    assert f'- {len(ROWS)} published models are compared' in (REPOSITORY / 'README.md').read_text()
+
+
 def test_a_number_says_of_which_kind_it_is():
     figure = Figure('0.86B', counted='0.876 G')
     assert (figure.kind, figure.reference) == ('counted', '0.876 G')
