@@ -45,7 +45,7 @@ SOME = Kind(
     lambda v: ONE_OR_MORE.holds(v) and len(v) > 0,
 )
 HOOKS = Kind('a dict of dicts', lambda v: DICT.holds(v) and _is_list([x for x in v.values() if x]))
-TEXT = Kind('a text', lambda v: isinstance(v, str) or hasattr(v, '__fspath__'))
+TEXT = Kind('a string', lambda v: isinstance(v, str) or hasattr(v, '__fspath__'))
 FLAG = Kind('True or False', lambda v: isinstance(v, bool))
 POSITIVE, COUNT = _whole(1), _whole(0)
 # CheckpointHook understands -1 as "never", and as "all" for the number of files.
