@@ -76,7 +76,7 @@ def _check_folders(root: str) -> None:
         raise UserError(f'--data {root} does not exist; {how_to_get(root)}')
     raise UserError(
         f'--data {root} has no folder {" and no folder ".join(missing)}; it needs train and val, '
-        'with one folder a class in each'
+        'with one folder per class in each'
     )
 
 
