@@ -1,5 +1,5 @@
 # Faster R-CNN, ReXNet x1.0, COCO 2017, 1200x800, 1x (12 epochs, 8 GPUs x 2 images).
-# Published AP / AP50 / AP75: 38.5 / 60.6 / 41.5, on a schedule not known to us;
+# Published AP / AP50 / AP75: 38.5 / 60.6 / 41.5, on an unknown schedule;
 # here all backbones share the 1x recipe.
 #     tools/dist_train.sh configs/fasterrcnn_rexnet_100_coco.py 8
 _base_ = [

@@ -1,5 +1,5 @@
 # Faster R-CNN, ReXNet x2.2, COCO 2017, 1200x800, 1x (12 epochs, 8 GPUs x 2 images).
-# Published AP / AP50 / AP75: 41.5 / 64.0 / 44.9, on a schedule not known to us;
+# Published AP / AP50 / AP75: 41.5 / 64.0 / 44.9, on an unknown schedule;
 # here all backbones share the 1x recipe.
 #     tools/dist_train.sh configs/fasterrcnn_rexnet_220_coco.py 8
 # No ImageNet weights of this width are published: train them with

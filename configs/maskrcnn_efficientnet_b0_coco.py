@@ -1,5 +1,5 @@
 # Mask R-CNN, EfficientNet-B0, COCO 2017, 1200x800, 1x (12 epochs, 8 GPUs x 2 images).
-# Published mask / box AP: 34.8 / 38.4, on a schedule not known to us;
+# Published mask / box AP: 34.8 / 38.4, on an unknown schedule;
 # here all backbones share the 1x recipe.
 #     tools/dist_train.sh configs/maskrcnn_efficientnet_b0_coco.py 8
 _base_ = [

@@ -1,5 +1,5 @@
 # Mask R-CNN, ResNet-50, COCO 2017, 1200x800, 1x (12 epochs, 8 GPUs x 2 images).
-# Published mask / box AP: 34.6 / 38.5, on a schedule not known to us;
+# Published mask / box AP: 34.6 / 38.5, on an unknown schedule;
 # here all backbones share the 1x recipe.
 #     tools/dist_train.sh configs/maskrcnn_r50_coco.py 8
 # The stem, the first stage and BatchNorm's statistics are frozen, as usual for this backbone.

@@ -1,5 +1,5 @@
 # Mask R-CNN, ReXNet x0.9, COCO 2017, 1200x800, 1x (12 epochs, 8 GPUs x 2 images).
-# Published mask / box AP: 35.2 / 38.7, on a schedule not known to us;
+# Published mask / box AP: 35.2 / 38.7, on an unknown schedule;
 # here all backbones share the 1x recipe.
 #     tools/dist_train.sh configs/maskrcnn_rexnet_090_coco.py 8
 # No ImageNet weights of this width are published: train them with

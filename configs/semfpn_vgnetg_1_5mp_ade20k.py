@@ -1,6 +1,6 @@
 # Semantic FPN, VGNetG-1.5MP, ADE20K, 40 000 iterations (8 GPUs x 4 images). No published result.
 #     tools/dist_train.sh configs/semfpn_vgnetg_1_5mp_ade20k.py 8
-# The ImageNet weights are of the first version of the authors' code, and may be gone. The present:
+# The ImageNet weights are for the paper's version, and may not be online. For version 2, add:
 #     --cfg-options model.backbone.version=v2 model.backbone.init_cfg.checkpoint=vgnetg_1_5mp
 _base_ = [
     '_base_/models/semfpn.py',

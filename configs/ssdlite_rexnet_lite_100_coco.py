@@ -1,7 +1,7 @@
 # SSDLite, ReXNet-lite x1.0, COCO 2017, 320x320, from ImageNet weights.
 # No published result; the schedule is that of the other SSDLite configs, see schedule_ssdlite.py.
 #     tools/dist_train.sh configs/ssdlite_rexnet_lite_100_coco.py 8
-# The ImageNet weights are on Google Drive, which wants a person: docs/weights.md.
+# The ImageNet weights are on Google Drive, so download them by hand: docs/weights.md.
 _base_ = [
     '_base_/models/ssdlite.py',
     '_base_/datasets/coco_bbox_320.py',

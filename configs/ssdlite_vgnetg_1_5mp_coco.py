@@ -3,7 +3,7 @@
 #     tools/dist_train.sh configs/ssdlite_vgnetg_1_5mp_coco.py 8
 # The paper has no detector. This network has no expansions to tap, so the maps are its last ones at
 # strides 16 and 32.
-# The ImageNet weights are of the first version of the authors' code, and may be gone. The present:
+# The ImageNet weights are for the paper's version, and may not be online. For version 2, add:
 #     --cfg-options model.backbone.version=v2 model.backbone.init_cfg.checkpoint=vgnetg_1_5mp
 _base_ = [
     '_base_/models/ssdlite.py',

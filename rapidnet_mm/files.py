@@ -1,8 +1,8 @@
-"""Write files whole or not at all, never over a file of the user, and check that before long work.
+"""Write files whole or not at all, never over a file of the user; check this before long work.
 
-What a command writes goes through :func:`write_output`. It replaces a file only if a command has
-written exactly these bytes there: it remembers the hashes of its files, in the cache folder. A link
-is followed and stays; devices and pipes are written to.
+Commands write their results with :func:`write_output`. It remembers the hashes of its files in the
+cache folder, and replaces a file only if the file has one of these hashes. If the path is a link,
+its target is written. Devices and pipes can be written to.
 
 Needs neither torch nor the MM packages.
 """
@@ -27,7 +27,7 @@ from typing import Any
 
 from .errors import UserError
 
-NAME_BYTES = 200  # of the name of a file that is not whole yet; file systems allow 255
+NAME_BYTES = 200  # of the temporary file's name; file systems allow 255
 STREAMS = {'/dev/stdout': '__stdout__', '/dev/stderr': '__stderr__'}
 
 
@@ -40,7 +40,7 @@ def cache_folder() -> Path:
 def write_atomically(data: bytes, path: str | Path) -> None:
     """Write a file under its final name only once it is whole and on the disk.
 
-    A file that is replaced hands on its permissions. A link is replaced, not followed.
+    The new file gets the permissions of the old one. A link is replaced, not followed.
 
     Raises:
         OSError: the disk is full or the folder cannot be written. An old file stays as it was.
@@ -66,21 +66,21 @@ def write_atomically(data: bytes, path: str | Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Put a new name in a folder on the disk, before old files are removed from it."""
+    """Make the disk store a new file name, before old files are removed from the folder."""
     if os.name == 'nt':
         return
     number = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(number)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that has no such thing
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # not all file systems can do this
             raise
     finally:
         os.close(number)
 
 
 def write_file(data: bytes, path: str | Path) -> None:
-    """Write a file whole or not at all, also over a file of somebody else.
+    """Write a file whole or not at all. It may replace any file.
 
     Raises:
         UserError: the file cannot be written.
@@ -92,10 +92,10 @@ def write_file(data: bytes, path: str | Path) -> None:
 
 
 def write_output(data: bytes, path: str | Path) -> None:
-    """Write a result whole or not at all, but not over a file of somebody else.
+    """Write a result whole or not at all. It replaces only files that a command of ours wrote.
 
     Raises:
-        UserError: the file cannot be written, or there is one that no command has written.
+        UserError: the file cannot be written, or would replace a file that is not from a command.
     """
     try:
         if _is_special(path):
@@ -111,19 +111,19 @@ def write_output(data: bytes, path: str | Path) -> None:
 
 
 def is_foreign(path: str | Path) -> bool:
-    """Return whether there is a file that no command has written, or that was changed since."""
+    """Return whether a path has a file that is not from a command, or was changed since."""
     try:
         return not _is_special(path) and _fault_of(path) is not None
     except OSError:
-        return False  # whoever writes it says what is wrong
+        return False  # writing it will raise the error
 
 
 def same_name(paths: Iterable[Path], folder: Path) -> Path | None:
-    """Return a path that the file system takes for an earlier one; None if all are different.
+    """Return a path that the file system treats as an earlier one; None if all are different.
 
     Args:
-        paths: of files that need not be there.
-        folder: lies in the file system that they are meant for, and can be written.
+        paths: paths of files, which need not exist.
+        folder: a folder in the same file system, which can be written.
     """
     plain: dict[str, Path] = {}
     for path in paths:
@@ -140,7 +140,7 @@ def _ignores_case(folder: Path) -> bool:
 
 
 def _is_special(path: str | Path) -> bool:
-    """Return whether a path is of a device, a pipe or a stream of this process."""
+    """Return whether a path is a device, a pipe or a stream of this process."""
     if str(path) in STREAMS:
         return True
     try:
@@ -162,11 +162,11 @@ def _write_to_special(data: bytes, path: str) -> None:
 
 
 def _fault_of(path: str | Path, data: bytes | None = None) -> str | None:
-    """Return why a file must not be replaced; None if it is not there or is ours.
+    """Return why a file must not be replaced; None if it does not exist or a command wrote it.
 
     Args:
-        path: of the file.
-        data: what would be written; a file that has it already may be replaced.
+        path: path of the file.
+        data: the new content; a file with the same content may be replaced.
     """
     target = Path(os.path.realpath(path))
     try:
@@ -192,25 +192,25 @@ def _hash_of(data: bytes) -> str:
 
 
 def _record_of(target: Path) -> Path:
-    """Return the file that remembers what was written to the folder of a file."""
+    """Return the file with the hashes of what commands wrote to the folder of a file."""
     folder = os.fsencode(target.parent)
     return cache_folder() / 'outputs' / f'{hashlib.sha256(folder).hexdigest()[:32]}.txt'
 
 
 @cache
 def _remembered(record: Path) -> dict[str, set[str]]:
-    """Return the hashes of what was written to a folder, by the names of the files."""
+    """Return the hashes of the files that commands wrote to a folder, by file name."""
     hashes: dict[str, set[str]] = defaultdict(set)
     with suppress(OSError):
         for line in record.read_text(encoding='utf-8').splitlines():
-            with suppress(ValueError, TypeError):  # a line that a full disk has cut
+            with suppress(ValueError, TypeError):  # a line that is cut off, as on a full disk
                 name, digest = json.loads(line)
                 hashes[name].add(digest)
     return hashes
 
 
 def _remember(data: bytes, target: Path) -> None:
-    """Remember what is to be written to a file. Without a cache folder, it cannot be replaced."""
+    """Store the hash of a new file. Without a cache folder, the file cannot be replaced later."""
     record, digest = _record_of(target), _hash_of(data)
     hashes = _remembered(record)[target.name]
     if digest in hashes:
@@ -218,7 +218,9 @@ def _remember(data: bytes, target: Path) -> None:
     hashes.add(digest)
     with suppress(OSError):
         record.parent.mkdir(parents=True, exist_ok=True)
-        with open(record, 'a', encoding='utf-8') as file:  # first ends a line that was cut
+        with open(
+            record, 'a', encoding='utf-8'
+        ) as file:  # the first line break ends a line that was cut off
             file.write(f'\n{json.dumps([target.name, digest])}\n')
 
 
@@ -248,8 +250,8 @@ def writable_file(path: str | Path, option: str) -> Path:
     """Check before long work that a file can be written, and return its path.
 
     Raises:
-        UserError: the file cannot be written, or no command has written what is there. The message
-            names the command line ``option``.
+        UserError: the file cannot be written, or a file that is not from a command is there. The
+            message names the command line ``option``.
     """
     path = Path(path)
     try:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # slurm_launch.sh SCRIPT POSITIONALS PARTITION JOB_NAME ARG... [options]: run a tool under Slurm, one
-# task a GPU. What slurm_train.sh and slurm_test.sh share.
+# task per GPU. slurm_train.sh and slurm_test.sh use it.
 set -euo pipefail
 here=$(dirname "$0")
 script=$1 positionals=$2

@@ -1,6 +1,6 @@
 # VGNetC-1.5MP, ImageNet-1k, 224x224, 400 epochs (8 GPUs x 64 images).
 #     tools/dist_train.sh configs/imagenet/vgnetc_1_5mp_in1k.py 8
-# The paper's own recipe is not known to us: this one is ReXNet's.
+# We do not know the paper's recipe. This is the recipe of ReXNet.
 _base_ = [
     '../_base_/models/classifier_smoothed.py',
     '../_base_/datasets/imagenet_224_rexnet.py',

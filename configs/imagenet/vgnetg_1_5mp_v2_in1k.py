@@ -2,7 +2,7 @@
 # 400 epochs (8 GPUs x 64 images).
 #     tools/dist_train.sh configs/imagenet/vgnetg_1_5mp_v2_in1k.py 8
 # Top-1: 70.494 % published (top-5: 89.684 %).
-# The authors' own recipe is not known to us: this one is ReXNet's.
+# We do not know the authors' recipe. This is the recipe of ReXNet.
 _base_ = [
     '../_base_/models/classifier_smoothed.py',
     '../_base_/datasets/imagenet_224_vgnet.py',

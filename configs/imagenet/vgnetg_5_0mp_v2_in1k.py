@@ -1,7 +1,7 @@
 # VGNetG-5.0MP, version 2 (the authors' later network), ImageNet-1k, 224x224,
 # 400 epochs (8 GPUs x 64 images).
 #     tools/dist_train.sh configs/imagenet/vgnetg_5_0mp_v2_in1k.py 8
-# The authors' own recipe is not known to us: this one is ReXNet's.
+# We do not know the authors' recipe. This is the recipe of ReXNet.
 _base_ = [
     '../_base_/models/classifier_smoothed.py',
     '../_base_/datasets/imagenet_224_vgnet.py',

@@ -60,7 +60,7 @@ class Comparison(NamedTuple):
             'counted': self.published.counted or None,
             'derived': self.published.derived or None,
             'compared_with': float(self.published.value),
-            'kind': self.published.kind,  # of the number that ours is compared with
+            'kind': self.published.kind,  # kind of the number that our count is compared with
             'difference': float(self.difference),
             'tolerance': float(self.published.allowed),
             'within': self.within,
@@ -141,7 +141,7 @@ def compare(row: Row) -> Result:
 
 
 def flops_on(config: str, basis: Basis) -> int:
-    """Return the FLOPs of a config on the basis on which the paper's were counted."""
+    """Return the FLOPs of a config, counted as the authors counted theirs."""
     cfg = load_config(config_file(config))
     cfg.merge_from_dict(dict(basis.options))
     complexity = measure(build_model(cfg), basis.shape)

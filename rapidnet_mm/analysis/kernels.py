@@ -1,7 +1,7 @@
-"""The depthwise kernels of a backbone as a picture: those that are fixed and those that it learns.
+"""Draw the depthwise kernels of a backbone: the fixed and the learned ones.
 
 In VGNet some kernels are Gaussians or edge filters that no training changes. The picture shows how
-far the kernels that are learned look like them.
+similar the learned kernels are to them.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from ..errors import UserError
 from ..weights.contract import FixedTensors
 
 KINDS = ('fixed', 'learned')
-GAP = 1  # empty columns and rows between kernels
-INCHES = 0.26  # for a kernel
+GAP = 1  # pixels between kernels
+INCHES = 0.26  # width of a kernel
 
 
 class Layer(NamedTuple):
     """A depthwise convolution."""
 
     stage: str  # 'stem', or 'stage 1' and so on
-    name: str  # inside the stage
+    name: str  # name inside the stage
     kind: str  # one of KINDS
     kernels: Tensor  # (channels, height, width)
 
@@ -69,14 +69,14 @@ def _place(name: str) -> tuple[str, str]:
 
 
 def mosaic(layers: Sequence[Layer], rows: int, channels: int) -> Tensor:
-    """Return the kernels side by side, NaN between them: a row a layer, a column a channel.
+    """Return the kernels side by side, one row per layer, one column per channel, NaN between them.
 
     Each kernel is divided by its largest absolute value, so that all have the same contrast.
 
     Args:
-        layers: what to show.
-        rows: number of rows; those after the last layer stay empty.
-        channels: number of kernels to show of each layer.
+        layers: the layers to show.
+        rows: number of rows; the rows after the last layer stay empty.
+        channels: number of kernels per layer.
     """
     side = _side(layers)
     step = side + GAP
@@ -103,7 +103,7 @@ def _placed(layers: Sequence[Layer], channels: int) -> Iterator[tuple[Tensor, in
 
 
 def draw(layers: Sequence[Layer], title: str, channels: int) -> bytes:
-    """Return a PNG: a row of panels for each stage, fixed kernels left and learned ones right."""
+    """Return a PNG: one row of panels per stage, fixed kernels left and learned kernels right."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -140,7 +140,9 @@ def _draw_cell(axes: Any, layers: Sequence[Layer], rows: int, channels: int) -> 
 
     picture = mosaic(layers, rows, channels)
     image = axes.imshow(picture, cmap='RdBu_r', vmin=-1, vmax=1, interpolation='nearest')
-    for kernel, top, left in _placed(layers, channels):  # zeros are as white as the gaps
+    for kernel, top, left in _placed(
+        layers, channels
+    ):  # zeros are white like the gaps, so each kernel gets a frame
         height, width = kernel.shape
         corner = (left - 0.5, top - 0.5)
         outline = dict(fill=False, color='gray', linewidth=0.5, clip_on=False)

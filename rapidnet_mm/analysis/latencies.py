@@ -1,8 +1,8 @@
 """Latencies in milliseconds as the authors print them, by the names of our configs.
 
-They were measured on the authors' machines, so only their ratios can be compared with others.
-ReXNet: Table A1 of the paper. ReXNet-lite: README of the authors' code. In both the CPU (Xeon
-E5-2630 v4) has one image.
+They were measured on the authors' machines, so only their ratios can be compared with other
+machines. ReXNet: Table A1 of the paper. ReXNet-lite: README of the authors' code. The CPU times of
+both are for one image on a Xeon E5-2630 v4.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 
 class Latency(NamedTuple):
-    """Milliseconds as printed; '' where nothing is printed."""
+    """Printed milliseconds; '' if nothing is printed."""
 
     cpu: str = ''
     gpu: str = ''
     npu: str = ''  # of an iPhone 13 mini
-    table: str = ''  # only ratios within one table have a meaning
+    table: str = ''  # only latencies of the same table can be compared
 
 
 REXNET = {
@@ -52,7 +52,7 @@ LATENCIES = {
 
 
 def printed_ratio(config: str, first: str, device: str) -> float | None:
-    """Return the printed latency of a config over that of the first one.
+    """Return the printed latency of a config divided by that of the first config.
 
     Args:
         config: name of a config of ours, such as ``rexnet_plain_in1k``.
@@ -60,7 +60,7 @@ def printed_ratio(config: str, first: str, device: str) -> float | None:
         device: 'cpu' or 'gpu'.
 
     Returns:
-        The ratio; None if one is not printed, or not in the same table.
+        The ratio; None if one of them is not printed, or they are in different tables.
     """
     ours, other = (LATENCIES.get(name, Latency()) for name in (config, first))
     times = [getattr(latency, device) for latency in (ours, other)]

@@ -45,7 +45,7 @@ REXNET = {
     3.0: (('34M', '34,708,792'), ('3.4B', '3.396 G')),
 }
 REXNET_ACTIVATIONS = ('ReLU6', 'LeakyReLU', 'Softplus', 'ELU')  # in place of SiLU, Table A2
-# The plain network is described, but its code is not published: as printed and as derived.
+# The plain network, as printed and as derived: the paper describes it, but has no code for it.
 REXNET_PLAIN = (('3.4M', '3,399,240'), ('0.56B', '0.565 G'))
 # Printed in the README of the authors' code.
 REXNET_LITE = {
@@ -58,7 +58,7 @@ REXNET_LITE = {
 # The first three have neither positional encodings nor large kernels in the feed-forward networks.
 # The paper does not say which of the two branches has the 5x5 kernel, or its dilation. The
 # deformable kernel has no dilation. The counts show that there are two branches, and that one of
-# them has such a kernel. They leave open whether the other one has dilation 2 or 3.
+# them has such a kernel. They do not show whether the other one has dilation 2 or 3.
 PLAIN = dict(use_cpe=False, large_kernel_ffn=False)
 LEVEL_2, LEVEL_3, LEVEL_4 = (dict(dilation=dilation) for dilation in (2, 3, 4))
 ONE_5X5 = (LEVEL_2, dict(LEVEL_3, kernel_size=5))
@@ -80,7 +80,7 @@ RAPIDNET_ABLATIONS = {
 }
 # MobileViG: parameters and G at 224 with both classifiers, as counted. RapidNet's paper prints G.
 MOBILEVIG = {'ti': ('5,271,074', ('0.7 G', '0.662 G')), 's': ('7,276,538', ('', '0.984 G'))}
-# VGNet: parameters without fixed kernels, which are not learned, as printed and as counted.
+# VGNet: learned parameters, without fixed kernels, as printed and as counted.
 VGNET = {
     'g_1_0mp': ('VGNetG-1.0MP', ('0.99M', '997,358')),
     'g_1_0mp_se': ('VGNetG-1.0MP with SE', ('1.14M', '1,143,190')),
@@ -91,8 +91,8 @@ VGNET = {
     'f_1_5mp': ('VGNetF-1.5MP, edges and Gaussians', ('', '1,485,896')),
     'e_1_5mp': ('VGNetF-1.5MP, edges', ('', '1,485,896')),
 }
-# The authors' later network: parameters as they print them, and as their code has them. They print
-# FLOPs that are 1 to 2 % above ours; what they count is not said.
+# VGNet version 2: parameters as printed and as counted. The printed FLOPs are 1 to 2 % above ours;
+# the authors do not say what they count.
 VGNET_V2 = {
     'g_1_0mp': ('1.000M', '1,000,256'),
     'g_1_0mp_se': ('1.146M', '1,146,088'),
@@ -113,8 +113,8 @@ SSDLITE = {
     'efficientnet_b2': ('10.0 M', '9.95 M', '1.55 G', '1.544 G'),
     'rexnet_130': ('8.4 M', '8.43 M', '1.60 G', '1.601 G'),
 }
-# With a feature pyramid, at 1200x800: parameters and FLOPs as printed, and by how much our FLOPs
-# may differ. The Mask R-CNN rows repeat the FLOPs of Faster R-CNN: they leave the mask head out.
+# With a feature pyramid, at 1200x800: parameters and FLOPs as printed, and the tolerance of the
+# FLOPs. The Mask R-CNN rows repeat the FLOPs of Faster R-CNN, which do not include the mask head.
 FASTER_RCNN = {
     'efficientnet_b0': ('21.0M', '123.0B', '0.3 G'),
     'rexnet_090': ('20.1M', '123.0B', '0.2 G'),
@@ -131,11 +131,12 @@ MASK_RCNN = {
 }
 FPN_FLOPS = """\
 The FLOPs that ReXNet's authors print for detectors with a feature pyramid are those of 800x1280,
-the default of MMDetection's counter, without a mask head. What is left, 0.1 B for ReXNet and 0.6
-to 0.7 B for ResNet-50, has the size of what that counter adds: biases, activations, normalisation.
-ResNet-50's 202.2 B fit the variant with the stride in the first 1x1 convolution (style=caffe), its
-207 B the usual one. EfficientNet-B0's are 0.2 B below ours: nothing that we know explains it."""
-DEFAULT_SHAPE = (800, 1280)  # of MMDetection's counter
+the default of MMDetection's counter, without a mask head. The remaining difference is 0.1 B for
+ReXNet and 0.6 to 0.7 B for ResNet-50. Biases, activations and normalisation, which that counter
+includes, are as large. ResNet-50's 202.2 B are those of the variant with the stride in the first
+1x1 convolution (style=caffe), its 207 B those of the usual variant. EfficientNet-B0's FLOPs are
+0.2 B below ours, and we cannot explain this."""
+DEFAULT_SHAPE = (800, 1280)  # the default of MMDetection's counter
 BASES = {
     'fasterrcnn': Basis(DEFAULT_SHAPE),
     'maskrcnn': Basis(DEFAULT_SHAPE, without=('roi_head.mask_head',)),

@@ -1,12 +1,12 @@
-"""How far does a backbone look? The receptive field of every stage, computed and measured.
+"""The receptive field of every stage of a backbone: the theoretical and the effective one.
 
-The *theoretical* field of a position holds all pixels that can change its value. It is computed
+The *theoretical* field of a position is the set of pixels that can change its value. It is computed
 exactly: in a copy of the backbone all weights become positive and all layers linear, so that no two
-paths can cancel out. Then the gradient is not zero just where a pixel can have an influence.
+paths cancel out. Then the gradient is nonzero exactly at the pixels that have an influence.
 
-The *effective* field (arXiv 1701.04128) holds the pixels that matter: it is measured as the
-gradient of the position in the centre over images. It is much smaller, and it is what dilated
-convolutions widen (RapidNet, Fig. 2).
+The *effective* field (arXiv 1701.04128) is the set of pixels with a large influence. It is measured
+by the gradient of the position in the centre, averaged over images. It is much smaller than the
+theoretical field. Dilated convolutions make it larger (RapidNet, Fig. 2).
 """
 
 from __future__ import annotations
@@ -24,10 +24,13 @@ from ..backbones.blocks import GRAPH_STEP, MaxRelativeConv
 from ..backbones.layers import DeformableConv
 from ..errors import UserError
 
-SHARE = 0.95  # of the gradient, which the effective field holds
-FIRST_LENGTH, LAST_LENGTH = 1024, 8192  # px of the image, whose other side has BREADTH
+SHARE = 0.95  # share of the gradient inside the effective field
+FIRST_LENGTH, LAST_LENGTH = (
+    1024,
+    8192,
+)  # length of the image in pixels; the other side has BREADTH pixels
 BREADTH = 32
-# Layers that scale a map by numbers which they compute from the whole image.
+# Layers that scale the channels by factors, which they compute from the whole image.
 GATES = ('SqueezeExcite', 'SqueezeExcitation', 'SELayer', 'SEModule', 'EffectiveSEModule')
 
 
@@ -36,9 +39,9 @@ class Field(NamedTuple):
 
     Attributes:
         stride: pixels of the image per position of the map.
-        theoretical: height and width in pixels; None where they are those of the whole image.
-        gated: whether a layer before it weighs channels by the whole image. The theoretical field
-            leaves that out.
+        theoretical: height and width in pixels; None means the whole image.
+        gated: whether a layer before it scales channels by factors from the whole image. The
+            theoretical field ignores this.
     """
 
     stride: int
@@ -55,11 +58,11 @@ class Field(NamedTuple):
 def theoretical_fields(backbone: nn.Module) -> list[Field]:
     """Return the theoretical receptive field of every output of a backbone.
 
-    Deformable convolutions count as plain ones, as they are before they have learned offsets.
-    Squeeze-and-excitation counts as no layer, but is noted.
+    Deformable convolutions are treated as plain ones, which they are at the start of a training.
+    Squeeze-and-excitation is ignored, but ``gated`` says that it is there.
 
     Raises:
-        UserError: the backbone has layers that are not known here.
+        UserError: the backbone has layers that this module does not support.
     """
     gates = _gated_outputs(backbone)
     linear = linear_copy(backbone)
@@ -74,10 +77,10 @@ def theoretical_fields(backbone: nn.Module) -> list[Field]:
 
 
 def linear_copy(backbone: nn.Module) -> nn.Module:
-    """Return a copy in float64 with positive weights whose layers are linear.
+    """Return a copy in float64 with positive weights and linear layers.
 
     Raises:
-        UserError: a layer has no such form.
+        UserError: a layer has no linear form.
     """
     model = copy.deepcopy(backbone).double()
     model.eval()  # some backbones of MMDetection do not return themselves
@@ -97,7 +100,7 @@ def linear_copy(backbone: nn.Module) -> nn.Module:
 
 
 class _LinkedMean(nn.Module):
-    """In the place of a static graph convolution: the same positions, but their mean."""
+    """Replaces a static graph convolution: the mean over the same positions, not the maximum."""
 
     def __init__(self, graph: MaxRelativeConv):
         super().__init__()
@@ -112,7 +115,7 @@ class _LinkedMean(nn.Module):
 
 
 def _linear(module: nn.Module) -> nn.Module | None:
-    """Return the linear form of a layer; None if it stays as it is."""
+    """Return the linear replacement of a layer; None if the layer stays as it is."""
     kind = type(module)
     if isinstance(module, nn.MultiheadAttention):
         raise UserError('receptive-field: an attention layer looks at the whole image')
@@ -128,7 +131,7 @@ def _linear(module: nn.Module) -> nn.Module | None:
 
 
 def _make_positive(module: nn.Module) -> None:
-    """Set all weights of a layer to one number; the sum over a filter is 1, against overflow."""
+    """Set all weights of a layer to the same value. Each filter sums to 1, to avoid overflow."""
     if isinstance(module, nn.Conv2d | nn.Linear | DeformableConv):
         module.weight.fill_(1 / module.weight[0].numel())
         if module.bias is not None:
@@ -159,7 +162,7 @@ def _extents(linear: nn.Module, axis: int) -> list[int | None]:
 
 
 def _centre_gradients(model: nn.Module, image: Tensor) -> Iterable[Tensor]:
-    """Yield, for every output, the gradient of the position in its centre."""
+    """Yield, for every output, the gradient of its centre with respect to the image."""
     maps = model(image)
     for index, output in enumerate(maps):
         centre = output[:, :, output.shape[2] // 2, output.shape[3] // 2].sum()
@@ -168,7 +171,7 @@ def _centre_gradients(model: nn.Module, image: Tensor) -> Iterable[Tensor]:
 
 
 def _gated_outputs(backbone: nn.Module) -> list[bool]:
-    """Return, for every output, whether a gate ran before it was ready."""
+    """Return, for every output, whether a gate ran before this output was computed."""
     ran: list[nn.Module] = []
     hooks = [
         module.register_forward_hook(lambda gate, *_: ran.append(gate))
@@ -204,14 +207,14 @@ def _strides(linear: nn.Module) -> list[int]:
 
 
 def effective_fields(backbone: nn.Module, images: Sequence[Tensor]) -> list[np.ndarray]:
-    """Return, for every output, the gradient of its centre over images.
+    """Return, for every output, the gradient of its centre, averaged over images.
 
     Args:
         backbone: in evaluation mode.
         images: each ``(3, H, W)`` and normalised, all of one size.
 
     Returns:
-        One ``(H, W)`` array an output: the mean size of the gradient, summed over channels.
+        One ``(H, W)`` array per output: the mean absolute gradient, summed over channels.
     """
     sums: list[Any] = []
     for image in images:
@@ -222,9 +225,10 @@ def effective_fields(backbone: nn.Module, images: Sequence[Tensor]) -> list[np.n
 
 
 def effective_side(gradient: np.ndarray, share: float = SHARE) -> int:
-    """Return the side in pixels of the smallest square around the centre that holds a share.
+    """Return the side in pixels of the smallest square that holds a share of the gradient.
 
-    The square is centred where the gradient is, and ends at the border of the image.
+    The centre of the square is the centre of mass of the gradient. The square is cut off at the
+    border of the image.
     """
     total = gradient.sum()
     if not total > 0:
@@ -239,9 +243,9 @@ def effective_side(gradient: np.ndarray, share: float = SHARE) -> int:
 
 
 def switch_blocks_on(backbone: nn.Module) -> bool:
-    """Set every layer scale to 1, and return whether there are some.
+    """Set every layer scale to 1, and return whether there are any.
 
-    A network that starts to train has layer scales near 0, which switch its blocks off.
+    At the start of a training, layer scales are near 0, so the blocks have almost no effect.
     """
     scales = [p for name, p in backbone.named_parameters() if name.rpartition('.')[2] == 'scale']
     with torch.no_grad():

@@ -44,7 +44,7 @@ class TrainingReport(Hook):
 
     @master_only
     def before_train(self, runner: Runner) -> None:
-        """Log the summary, and doubts about the schedule."""
+        """Log the summary, and warnings about the schedule."""
         runner.logger.info(start_text(runner))
         for doubt in schedule_doubts(runner):
             runner.logger.warning(doubt)

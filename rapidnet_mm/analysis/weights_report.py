@@ -1,4 +1,4 @@
-"""What is known of weights with a name, and what a file holds: ``rapidnet weights``."""
+"""Facts about weights with a name, and the content of a file: for ``rapidnet weights``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STEMS = ('stem.', 'layers.0.')  # every backbone has one of these
 # Parts of a whole model, by the beginnings of their names.
 PARTS = {'detector': ('rpn_head.', 'roi_head.', 'bbox_head.'), 'segmenter': ('decode_head.',)}
 STATES = ('optimizer', 'lr_scheduler', 'param_schedulers', 'scaler', 'message_hub')
-FIRST = 3  # keys that the summary of a file names
+FIRST = 3  # number of keys in the summary of a file
 
 
 def rows() -> Iterator[tuple[str, ...]]:
@@ -41,7 +41,9 @@ def facts_of_name(name: str) -> dict[str, str]:
     """
     entry = entry_of(name)
     if entry is None:
-        raise UserError(f'no known weights have the name {name}; rapidnet weights list has them')
+        raise UserError(
+            f'no known weights have the name {name}; rapidnet weights list shows all names'
+        )
     facts = {
         'name': name,
         'model': entry.model,
@@ -60,7 +62,7 @@ def facts_of_name(name: str) -> dict[str, str]:
 
 
 def facts_of_file(source: str) -> tuple[dict[str, str], list[str]]:
-    """Return what a checkpoint holds, and its tensors with their shapes, one a line.
+    """Return the facts about a checkpoint, and its tensors with their shapes, one per line.
 
     Raises:
         UserError: it cannot be read.
@@ -98,7 +100,7 @@ def _where(name: str, entry: Known) -> str:
 
 
 def _names_of(digest: str) -> list[str]:
-    """Return the names of the table whose SHA-256 is that of a file."""
+    """Return the names in the table that have the SHA-256 of a file."""
     return [name for name, e in KNOWN.items() if e.sha256 and digest.startswith(e.sha256)]
 
 
@@ -135,7 +137,7 @@ def _classes(content: Mapping[str, Any]) -> str:
 
 
 def _training(content: Mapping[str, Any]) -> str:
-    """Say whether there is state of a training, which --resume needs."""
+    """Return which state of a training the file has; --resume needs it."""
     parts = [key for key in STATES if content.get(key)]
     meta = content.get('meta') if isinstance(content.get('meta'), Mapping) else {}
     steps = {key: meta.get(key, content.get(key)) for key in ('epoch', 'iter')}

@@ -45,8 +45,8 @@ def _negative(kernel: Kernel) -> Kernel:
 
 
 GAUSSIAN = _symmetric(0.1853, 0.1226, 0.0811)
-# Of version 2. These are single-precision numbers as the authors' code computes them: a Gaussian of
-# sigma 1 in double precision differs from the published outputs by 1e-8.
+# The kernel of version 2: a Gaussian of sigma 1, in single precision as in the authors' code. With
+# double precision the outputs would differ from the published ones by 1e-8.
 SMOOTHING = _symmetric(0.20417994260787964, 0.12384139746427536, 0.07511360198259354)
 NARROW_GAUSSIAN = _symmetric(0.4452, 0.1110, 0.0277)
 SOBEL = ((-1 / 2, -1, -1 / 2), (0, 0, 0), (1 / 2, 1, 1 / 2))
@@ -60,7 +60,7 @@ DIAGONALS = (
 
 
 class Kind(NamedTuple):
-    """The fixed depthwise kernels, repeated over the channels; None where kernels are learned."""
+    """The fixed depthwise kernels, repeated over the channels; None if kernels are learned."""
 
     downsampling: tuple[Kernel, ...] | None
     others: tuple[Kernel, ...] | None = None
@@ -79,12 +79,12 @@ KINDS_V2 = {'g': Kind((SMOOTHING,)), 'c': Kind(None)}
 
 
 class Arch(NamedTuple):
-    """All that a variant of one version is made of."""
+    """The settings of a variant of one version."""
 
     size: Size
     kind: Kind
     use_se: bool  # squeeze-and-excitation
-    act: type[nn.Module] = nn.ReLU  # everywhere, attention included
+    act: type[nn.Module] = nn.ReLU  # in the whole network, also in the attention
     shares_tail: bool = True  # one depthwise kernel for ``CHUNKS`` parts of the last stage
 
 
@@ -97,10 +97,10 @@ ARCHS = {
 ARCHS_V2 = {
     name: arch._replace(kind=KINDS_V2[name[0]], act=nn.SiLU, shares_tail=False)
     for name, arch in ARCHS.items()
-    if name[0] == 'g' or name == 'c_1_0mp'  # the authors kept no others
+    if name[0] == 'g' or name == 'c_1_0mp'  # the authors' code has no others
 }
-# 'paper' is the network of the paper. 'v2' is the authors' later network. The files that can be
-# downloaded from them are of 'v2', unless their names say otherwise.
+# 'paper' is the network of the paper. 'v2' is the authors' later network. The files that the
+# authors offer are for 'v2', if their names do not say otherwise.
 VERSIONS = {'paper': ARCHS, 'v2': ARCHS_V2}
 
 
@@ -151,10 +151,10 @@ class HalfIdentity(nn.Module):
 
 
 def archs_of(state: Mapping[str, Tensor]) -> list[tuple[str, str]]:
-    """Return the pairs of arch and version that a state dict under our names fits.
+    """Return the pairs of arch and version that fit a state dict with our names.
 
-    The list is empty if the state dict fits none, as that of an inference form. It has several
-    pairs if the state dict lacks the fixed kernels in which these differ.
+    The list is empty if none fits, for example for the inference form. It has several pairs if the
+    state dict lacks the fixed kernels in which these variants differ.
     """
     needed = {'stem.conv.weight', 'stem.norm.weight', 'stages.2.0.pointwise.conv.weight'}
     if not needed <= state.keys() or state['stem.conv.weight'].is_meta:
@@ -174,7 +174,7 @@ def archs_of(state: Mapping[str, Tensor]) -> list[tuple[str, str]]:
 
 
 def _kernels_fit(state: Mapping[str, Tensor], kind: Kind) -> bool:
-    """Return whether the first kernels, if the state dict has them, are those of a kind."""
+    """Return whether the first kernels are those of a kind; True if they are missing."""
 
     def equal(key: str, cycle: Sequence[Kernel]) -> bool | None:
         if (weight := state.get(key)) is None:
@@ -183,7 +183,7 @@ def _kernels_fit(state: Mapping[str, Tensor], kind: Kind) -> bool:
         return is_fixed_value(weight, fixed)
 
     key = 'stages.0.0.depthwise.weight'
-    if kind.downsampling is None:  # learned kernels are there, and are none of the fixed ones
+    if kind.downsampling is None:  # the kernels must be there, and differ from all fixed ones
         return all(equal(key, cycle) is False for cycle in (ALTERNATING, (SMOOTHING,)))
     gaussian = equal(key, kind.downsampling)
     same = kind.others is None or equal('stages.0.1.depthwise.conv.weight', kind.others)
@@ -191,7 +191,7 @@ def _kernels_fit(state: Mapping[str, Tensor], kind: Kind) -> bool:
 
 
 def _tail_fits(state: Mapping[str, Tensor], arch: Arch) -> bool:
-    """Return whether the last depthwise kernels, if they are there, are shared as in ``arch``."""
+    """Return whether the last kernels are shared as in ``arch``; True if they are missing."""
     weight = state.get(f'stages.3.{arch.size.depths[-1] + 1}.depthwise.weight')
     parts = CHUNKS if arch.shares_tail else 1
     return weight is None or len(weight) * parts == arch.size.channels[-1]
@@ -215,7 +215,7 @@ class VGNet(Backbone):
         version: 'paper', or 'v2' for the authors' later network: SiLU instead of ReLU, a positive
             Gaussian for all channels, and a last depthwise convolution with kernels of its own for
             every channel. It has kind 'g' in all sizes, and 'c_1_0mp'. Its classifier has dropout
-            0.2. The files that the authors offer today are of 'v2'.
+            0.2. The files that the authors offer today are for 'v2'.
         norm_cfg: normalisation layers, ``dict(type='BN' | 'SyncBN' | 'GN', ...)``.
         **common: arguments of all families: ``out_indices``, ``frozen_stages``, ``norm_eval``,
             ``with_cp``, ``init_cfg``; see :class:`Backbone`.
@@ -251,7 +251,7 @@ class VGNet(Backbone):
 
     @classmethod
     def variants_of(cls, state: Mapping[str, Tensor]) -> list[str]:
-        """Return the archs that a state dict may be of, see :func:`archs_of`."""
+        """Return the variants that fit a state dict, see :func:`archs_of`."""
         return [_variant(*pair) for pair in archs_of(state)]
 
 

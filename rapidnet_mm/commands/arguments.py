@@ -62,7 +62,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--deterministic',
         action='store_true',
-        help='only algorithms that give the same result every time; slower',
+        help='use only algorithms that give the same result every time; slower',
     )
     parser.add_argument(
         '--launcher',

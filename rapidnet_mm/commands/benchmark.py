@@ -1,4 +1,4 @@
-"""Time a model in its variants, or several models in turns beside the ratios of the papers."""
+"""Time a model in its variants, or several models in turns, and show the papers' ratios."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'configs',
         nargs='+',
         metavar='CONFIG',
-        help='one config: its variants; several: their models in turns, compared with the first',
+        help='one config: time its variants; several: time them in turns, compare with the first',
     )
     arguments.add_backbone(parser)
     arguments.add_options(parser)
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--form',
         choices=['training', 'inference'],
-        help='form of several models: as built (the default), or with folded layers',
+        help='with several configs: as built (training, the default) or with folded layers',
     )
     parser.add_argument('--json', metavar='FILE', help='also write the numbers to this file')
 

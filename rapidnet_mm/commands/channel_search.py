@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 HELP = "Train random channel configurations; compare the best with the others (ReXNet's Figure A1)"
 DATA = 'data/shapes_classes'
 MIN_MODELS = 10  # a tenth of them is one model
+OUT = 'work_dirs/channel_search'
 PICTURE = 'channel_search.png'
 
 
@@ -27,20 +28,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument(
         '--data', default=DATA, help=f'folder with class folders in train and val (default: {DATA})'
     )
-    source.add_argument('--cifar10', metavar='FOLDER', help='folder with CIFAR-10, for Python')
+    source.add_argument('--cifar10', metavar='FOLDER', help='folder with CIFAR-10 for Python')
     parser.add_argument('--download', action='store_true', help='fetch CIFAR-10 if it is not there')
-    parser.add_argument(
-        '--work-dir', default='work_dirs/channel_search', help='where results go (%(default)s)'
-    )
+    parser.add_argument('--work-dir', default=OUT, help=f'where results go (default: {OUT})')
     number = partial(parser.add_argument, type=arguments.positive)
-    number('--models', default=50, help='configurations (default: 50; the paper has 200)')
-    number('--epochs', default=5, help='length of each training (default: 5)')
+    number('--models', default=50, help='number of configurations (default: 50; the paper has 200)')
+    number('--epochs', default=5, help='epochs of each training (default: 5)')
     number('--batch', default=64, help='images in a step (default: 64)')
-    parser.add_argument('--lr', type=float, default=0.1, help='highest learning rate (0.1)')
-    number('--size', default=32, help='of the square images, in pixels (default: 32)')
-    number('--blocks', default=9, help='inverted bottlenecks of a network (default: 9)')
+    parser.add_argument(
+        '--lr', type=float, default=0.1, help='highest learning rate (default: 0.1)'
+    )
+    number('--size', default=32, help='side of the square images in pixels (default: 32)')
+    number('--blocks', default=9, help='inverted bottlenecks per network (default: 9)')
     number(
-        '--channels', nargs=2, metavar=('MIN', 'MAX'), default=(8, 128), help='of a block (8 128)'
+        '--channels', nargs=2, metavar=('MIN', 'MAX'), default=(8, 128), help='per block (8 128)'
     )
     parser.add_argument(
         '--order',
@@ -54,10 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--min-share',
         type=arguments.score,
         default=0.9,
-        help='least share of the budget of which a configuration uses more (default: 0.9)',
+        help='a configuration uses at least this share of one budget (default: 0.9)',
     )
     parser.add_argument(
-        '--seed', type=int, default=0, help='another seed draws others (default: 0)'
+        '--seed', type=int, default=0, help='seed of all random numbers (default: 0)'
     )
     parser.add_argument('--threads', type=arguments.positive, help='number of PyTorch threads')
 

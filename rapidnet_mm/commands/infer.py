@@ -12,7 +12,7 @@ from ..errors import UserError
 from ..files import is_foreign, same_name, writable_folder, write_output
 from . import arguments
 
-# What an image's result may have beside the picture, behind the name of the picture.
+# Endings of the other result files of an image, after the name of its picture.
 ENDINGS = ('.json', '.labels.png')
 HELP = 'Run a trained model on images'
 
@@ -70,7 +70,7 @@ def _infer(args: argparse.Namespace) -> int:
 
 
 def _check_free(out_dir: Path, images: Sequence[Path], targets: Sequence[Path]) -> None:
-    """Refuse targets that are inputs, files of somebody else, or the same file twice."""
+    """Raise an error if a target is an input, a file that is not ours, or there twice."""
     inputs = {os.path.realpath(image) for image in images}
     files = [t.with_name(t.name + ending) for t in targets for ending in ('', *ENDINGS)]
     if any(os.path.realpath(file) in inputs for file in files):

@@ -16,19 +16,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', nargs='?', help='trained weights (default: random weights)')
     parser.add_argument(
-        '--out', default='kernels.png', metavar='FILE', help='the picture, a PNG (kernels.png)'
+        '--out', default='kernels.png', metavar='FILE', help='PNG to write (default: kernels.png)'
     )
     parser.add_argument(
         '--channels',
         type=arguments.positive,
         default=CHANNELS,
-        help=f'kernels to draw of each layer, from its first channel on (default: {CHANNELS})',
+        help=f'draw the first kernels of each layer, so many (default: {CHANNELS})',
     )
     arguments.add_options(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Draw, and say how many layers are fixed and learned."""
+    """Draw the picture, and print how many layers are fixed and learned."""
     from ..engine.console import quiet
 
     target = writable_file(args.out, '--out')

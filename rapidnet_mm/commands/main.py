@@ -75,7 +75,7 @@ def execute(run: Any, args: argparse.Namespace) -> None:
     sys.unraisablehook = partial(_interrupt_again, os.getpid())
     # The CPU computes operators that an Apple GPU lacks. PyTorch reads this when it is imported.
     os.environ.setdefault('PYTORCH_ENABLE_MPS_FALLBACK', '1')
-    if hasattr(sys.stdout, 'reconfigure'):  # names of files may be no text
+    if hasattr(sys.stdout, 'reconfigure'):  # file names may contain bytes that are not text
         sys.stdout.reconfigure(errors='backslashreplace')
     try:
         with mm_packages():
@@ -85,7 +85,7 @@ def execute(run: Any, args: argparse.Namespace) -> None:
         if os.environ.get('RAPIDNET_MM_DEBUG'):
             raise
         _refuse(' '.join(str(error).splitlines()))
-    except OSError as error:  # of the machine, not of ours: no room, no right, too long a name
+    except OSError as error:  # from the system: disk full, no permission, name too long
         if os.environ.get('RAPIDNET_MM_DEBUG') or error.strerror is None:
             raise
         _refuse(f'{error.filename}: {error.strerror}' if error.filename else error.strerror)
@@ -106,9 +106,9 @@ def _refuse(line: str) -> None:
 
 
 def _interrupt_again(main: int, unraisable: Any) -> None:
-    """Send a Ctrl-C once more that came where Python ignores errors, as while a worker starts.
+    """Send a Ctrl-C again if it came where Python ignores errors, as while a worker starts.
 
-    A worker itself is ended by the command.
+    The main process ends its workers itself.
     """
     if unraisable.exc_type is not KeyboardInterrupt:
         sys.__unraisablehook__(unraisable)

@@ -1,4 +1,4 @@
-"""Compute how far backbones look, and show which pixels matter to them."""
+"""Compute the receptive fields of backbones, and show which pixels matter to them."""
 
 from __future__ import annotations
 
@@ -29,13 +29,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='trained weights, one file for each config (default: random weights)',
     )
     parser.add_argument(
-        '--images', nargs='+', metavar='IMAGE_OR_FOLDER', help='(default: built-in scenes)'
+        '--images', nargs='+', metavar='IMAGE_OR_FOLDER', help='default: built-in scenes'
     )
-    parser.add_argument('--count', type=arguments.positive, default=8, help='images (default: 8)')
     parser.add_argument(
-        '--size', type=arguments.positive, default=512, help='side of the images (default: 512)'
+        '--count', type=arguments.positive, default=8, help='number of images (default: 8)'
     )
-    parser.add_argument('--out', default=OUT, help=f'the picture (default: {OUT})')
+    parser.add_argument(
+        '--size', type=arguments.positive, default=512, help='side in pixels (default: 512)'
+    )
+    parser.add_argument('--out', default=OUT, help=f'PNG to write (default: {OUT})')
     parser.add_argument('--json', action='store_true', help='print json instead of a table')
     arguments.add_verbose(parser)
     arguments.add_options(parser)
@@ -53,7 +55,7 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(f'--size {args.size} must be at least 64')
     from ..engine.console import quiet
 
-    # Libraries print while they are imported and built; standard output is for the result.
+    # Libraries print while they are imported; standard output is only for the result.
     with quiet(args.verbose), contextlib.redirect_stdout(sys.stderr):
         results, note = _measure(args)
         _write_picture(results, note, target)
@@ -62,7 +64,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _measure(args: argparse.Namespace) -> tuple[list[tuple[str, list]], str]:
-    """Return the name and the outputs of every backbone, and what the weights are."""
+    """Return the name and the outputs of every backbone, and a note about weights and images."""
     import torch
     from rich.progress import track
 
@@ -165,7 +167,9 @@ def _as_table(results: list[tuple[str, list]]) -> str:
     ]
     lines = [text_table(HEADER, rows, 'Receptive fields, height x width')]
     if any(field.gated for _, squares in results for field, _ in squares):
-        lines.append('gates: squeeze-and-excitation weighs channels by the whole image')
+        lines.append(
+            'gates: squeeze-and-excitation scales channels by factors from the whole image'
+        )
     return '\n'.join(lines)
 
 

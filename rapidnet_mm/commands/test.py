@@ -33,11 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--format-only',
         action='store_true',
-        help='write what the test server of COCO takes (results.bbox.json, results.segm.json in '
-        'the work directory), and measure nothing; the test set needs no annotations',
+        help="write the files for COCO's test server (results.bbox.json, results.segm.json in the "
+        'work directory), and compute no metrics; the test set needs no annotations',
     )
     parser.add_argument(
-        '--dump', metavar='FILE', help='write all predictions into a pickle file, .pkl'
+        '--dump', metavar='FILE', help='write all predictions into this pickle file (.pkl)'
     )
     parser.add_argument(
         '--out',

@@ -22,10 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--from-scratch',
         action='store_true',
-        help='start from random weights, with settings that suit it (they are printed)',
+        help='start from random weights; settings that have to change are printed',
     )
     parser.add_argument(
-        '--amp', action='store_true', help='mixed precision: float16 on a GPU, bfloat16 on the CPU'
+        '--amp',
+        action='store_true',
+        help='mixed precision: float16 on an NVIDIA GPU, bfloat16 elsewhere',
     )
     parser.add_argument(
         '--auto-scale-lr',

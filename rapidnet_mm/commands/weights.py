@@ -10,12 +10,16 @@ HELP = 'List known weights, fetch them, or show what a file holds'
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     actions = parser.add_subparsers(dest='action', metavar='list|fetch|show', required=True)
-    listing = actions.add_parser('list', help='list the weights that have a name, or all of some')
-    listing.add_argument('names', nargs='*', metavar='NAME', help='say everything about these')
+    listing = actions.add_parser(
+        'list', help='list all weights with a name, or show all facts about some'
+    )
+    listing.add_argument(
+        'names', nargs='*', metavar='NAME', help='show all facts about these weights'
+    )
     fetching = actions.add_parser('fetch', help='fetch weights into the cache, or into a folder')
     fetching.add_argument('names', nargs='+', metavar='NAME', help='name, hf://... or URL')
-    fetching.add_argument('--out-dir', help='copy the files here, such as to checkpoints')
-    showing = actions.add_parser('show', help='say what is in a file')
+    fetching.add_argument('--out-dir', help='copy the files into this folder, such as checkpoints')
+    showing = actions.add_parser('show', help='show what a file holds')
     showing.add_argument('file', metavar='FILE', help='checkpoint: file, name or URL')
     showing.add_argument('--keys', action='store_true', help='list all tensors with their shapes')
 
@@ -34,7 +38,7 @@ def _list(args: argparse.Namespace) -> None:
 
     if not args.names:
         print(text_table(weights_report.COLUMNS, weights_report.rows()))
-        print('rapidnet weights list NAME says everything about one')
+        print('rapidnet weights list NAME shows all facts about one')
     for name in args.names:
         print(_lines(weights_report.facts_of_name(name)))
 

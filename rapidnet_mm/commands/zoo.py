@@ -21,13 +21,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--latency',
         metavar='FILE',
-        help='only time the ImageNet models here, and draw printed accuracy against it (PNG)',
+        help='time the ImageNet models here, draw printed accuracies against the times (PNG)',
     )
     parser.add_argument(
-        '--models', nargs='+', default=[], metavar='NAME', help='only these, with --latency'
+        '--models', nargs='+', default=[], metavar='NAME', help='with --latency: only these models'
     )
-    parser.add_argument('--steps', type=arguments.positive, help='timed steps, with --latency (20)')
-    parser.add_argument('--threads', type=arguments.positive, help='number of PyTorch threads')
+    parser.add_argument('--steps', type=arguments.positive, help='with --latency: timed steps (20)')
+    parser.add_argument(
+        '--threads', type=arguments.positive, help='with --latency: PyTorch threads'
+    )
 
 
 def run(args: argparse.Namespace) -> None:

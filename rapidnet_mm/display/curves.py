@@ -53,7 +53,7 @@ def plot_curves(train: Series, val: Series, target: Path) -> None:
     """Draw loss, learning rate and validation results side by side into ``target`` (PNG).
 
     Raises:
-        UserError: the picture cannot be written, or there is a file of somebody else.
+        UserError: the picture cannot be written, or would replace a file that is not ours.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""A picture of receptive fields: a row a model, a column an output."""
+"""A picture of receptive fields: one row per model, one column per output."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 
 
 class Square(NamedTuple):
-    """What one panel shows.
+    """The content of one panel.
 
     Attributes:
-        stride: of the output.
+        stride: stride of the output.
         gradient: ``(H, W)``, how much each pixel matters.
         theoretical: height and width in pixels; None: the whole image.
         effective: side in pixels of the square that holds most of the gradient.
@@ -55,7 +55,7 @@ def _draw(axes: Any, square: Square) -> None:
     from matplotlib.patches import Rectangle
 
     height, width = square.gradient.shape
-    # The fourth root, because the centre is thousands of times as strong as the border.
+    # The fourth root, because the gradient in the centre is thousands of times larger.
     strength = (square.gradient / max(square.gradient.max(), 1e-30)) ** 0.25
     axes.imshow(strength, cmap='magma', vmin=0, vmax=1, interpolation='nearest')
     sides = [

@@ -1,4 +1,4 @@
-"""Mixed precision: with loss scaling on an NVIDIA GPU, without it elsewhere."""
+"""Mixed precision: float16 with loss scaling on an NVIDIA GPU, bfloat16 elsewhere."""
 
 from __future__ import annotations
 
@@ -29,11 +29,9 @@ class BFloat16OptimWrapper(OptimWrapper):
 def mixed_precision(**arguments: Any) -> OptimWrapper:
     """Return the wrapper for mixed precision on this device, for recipes that always use it.
 
-    On an NVIDIA GPU it computes in float16 and scales losses, elsewhere in bfloat16.
-
     Args:
-        **arguments: of MMEngine's ``OptimWrapper``.
+        **arguments: the arguments of MMEngine's ``OptimWrapper``.
     """
-    if default_device() == 'cuda':  # MMEngine scales losses on no Apple GPU
+    if default_device() == 'cuda':  # MMEngine cannot scale losses on an Apple GPU
         return AmpOptimWrapper(**{'loss_scale': 'dynamic', **arguments})
     return BFloat16OptimWrapper(**arguments)

@@ -60,7 +60,7 @@ def find_config(text: str | Path) -> Path:
     Raises:
         UserError: there is no such file and no such name; the nearest name of ours is given.
     """
-    if os.path.isfile(text):  # unlike Path.is_file, False for a name that is too long
+    if os.path.isfile(text):  # for a name that is too long, Path.is_file raises an error
         return Path(text)
     if Path(text).suffix and os.path.isdir(text):
         raise UserError(f'config {text} is a folder; name a file in it')
@@ -186,29 +186,31 @@ def use_tta(cfg: Config) -> None:
 
 
 def set_randomness(cfg: Config, seed: int | None, deterministic: bool) -> None:
-    """Apply ``--seed`` and ``--deterministic``; without them the config decides."""
+    """Apply ``--seed`` and ``--deterministic``; without them, the config's values stay."""
     changes: dict[str, Any] = {}
     if seed is not None:
         changes['seed'] = seed
     if deterministic:
         changes['deterministic'] = True
-        os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')  # cuBLAS asks for it
+        os.environ.setdefault(
+            'CUBLAS_WORKSPACE_CONFIG', ':4096:8'
+        )  # cuBLAS is deterministic only with this
     if changes:
         cfg.randomness = dict(cfg.get('randomness') or {}, **changes)
 
 
 @contextmanager
 def named_determinism_errors() -> Iterator[None]:
-    """Turn PyTorch's error about an operator that is never deterministic into one line.
+    """Turn PyTorch's error about an operator without a deterministic form into one line.
 
     Raises:
-        UserError: such an operator was called under ``--deterministic``.
+        UserError: such an operator was called with ``--deterministic``.
     """
     try:
         yield
     except RuntimeError as error:
-        name, found, _ = str(error).partition(' does not have a deterministic implementation')
-        if not found:
+        name, phrase, _ = str(error).partition(' does not have a deterministic implementation')
+        if not phrase:
             raise
         raise UserError(
             f'--deterministic: {one_line(name)} has no deterministic implementation on this '
@@ -217,10 +219,10 @@ def named_determinism_errors() -> Iterator[None]:
 
 
 def check_crops(cfg: Config) -> None:
-    """Check that a segmenter pads its crops to their own size.
+    """Check that the training crops of a segmenter are not larger than its padded size.
 
     Raises:
-        UserError: the crops of the training are larger than what they are padded to.
+        UserError: they are larger.
     """
     if cfg.get('default_scope') != 'mmseg' or not isinstance(cfg.model, Mapping):
         return
@@ -237,10 +239,13 @@ def check_crops(cfg: Config) -> None:
 
 
 def format_only(cfg: Config) -> list[str]:
-    """Let the test write the json files of COCO's test server, and return their paths.
+    """Change the config so that a test writes the json files for COCO's test server.
+
+    Returns:
+        The paths of these files.
 
     Raises:
-        UserError: the test set is not evaluated as COCO is, or a file cannot be written.
+        UserError: the test set does not use COCO's evaluation, or a file cannot be written.
     """
     evaluators = cfg.get('test_evaluator') or []
     evaluators = list(evaluators) if isinstance(evaluators, list | tuple) else [evaluators]

@@ -1,4 +1,4 @@
-"""What MM's classes raise for a wrong config, as one line that says where."""
+"""Turn the errors of MM's classes about a wrong config into one line that says where."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from torch import nn
 
 from ..errors import UserError, one_line
 
-# What MM's classes raise for a wrong value in a config.
+# The errors of MM's classes for a wrong value in a config.
 BUILD_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
-# They build or run what a config names; a fault is never theirs.
+# Modules that only build or run the classes of a config, so an error is never about them.
 BUILDERS = (
     *('mmengine.registry', 'mmengine.config', 'mmengine.runner', 'mmengine._strategy'),
     'rapidnet_mm.engine.first_steps',
 )
-# Their message says what is wrong, without the code.
+# A message with one of these words is clear without the line of code.
 CLEAR = ('argument', 'registry', 'must ', 'should ', 'expected')
 
 
@@ -32,7 +32,7 @@ def named_config_errors(where: str = '') -> Iterator[None]:
         where: the part of the config, if it is known.
 
     Raises:
-        UserError: something inside raised one of ``BUILD_ERRORS``.
+        UserError: the code inside raised one of ``BUILD_ERRORS``.
     """
     try:
         yield
@@ -44,20 +44,20 @@ def named_config_errors(where: str = '') -> Iterator[None]:
 
 
 def config_fault(error: Exception) -> str:
-    """Return type and message of an error of a class in a config, without MM's advice."""
+    """Return the type and the message of an error, without MM's advice."""
     return f'{type(error).__name__}: {one_line(error).split(". Please")[0]}'
 
 
 def located_fault(error: Exception, model: nn.Module | None = None) -> str:
-    """Return what is wrong and in which class, layer or step of a pipeline.
+    """Return what is wrong, and in which class, layer or pipeline step.
 
     Args:
-        error: as it was caught, with its traceback.
-        model: if the error came while it ran, to name the layer.
+        error: the error, with its traceback.
+        model: the model that was running, if any, to name the layer.
     """
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     message = str(error)
-    if message.startswith('Caught ') and 'Traceback' in message:  # of a data loader's worker
+    if message.startswith('Caught ') and 'Traceback' in message:  # from a worker of a data loader
         return f'data loader: {message.strip().splitlines()[-1]}'
     owner = _layer(frames, model) or _class_name(frames)
     fault = config_fault(error).removesuffix(': ')
@@ -68,7 +68,7 @@ def located_fault(error: Exception, model: nn.Module | None = None) -> str:
 
 
 def _class_name(frames: list[FrameType]) -> str:
-    """Return the name of the innermost class, of other packages than torch if there is one."""
+    """Return the name of the innermost class in the traceback, if possible not one of torch."""
     owners = [type(frame.f_locals['self']) for frame in frames if 'self' in frame.f_locals]
     owners = [owner for owner in owners if not owner.__module__.startswith(BUILDERS)]
     owners = [owner for owner in owners if owner.__name__ != 'CheckedRunner']
@@ -93,7 +93,7 @@ def _code(error: Exception) -> str:
 
 
 def step_fault(error: Exception, phase: str, model: Any) -> UserError:
-    """Return the error for a training, validation or test whose first step fails."""
+    """Return the error to raise if the first step of a training, validation or test fails."""
     phase = {'train': 'training', 'val': 'validation', 'test': 'the test'}.get(phase, 'building')
     return UserError(
         f'config: the first step fails in {phase}; {located_fault(error, model)}; model and '

@@ -1,4 +1,4 @@
-"""Reading a config file, with one line for whatever can be wrong with it or the files below it."""
+"""Read a config file. Every error in it, or in its ``_base_`` files, is one line."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ ENDINGS = ('.py', *SUFFIXES)
 
 
 def read_config_file(path: Path) -> Config:
-    """Return the config of a file.
+    """Return the config in a file.
 
     Raises:
-        UserError: it or a file below it is no config, or it stands on itself.
+        UserError: the file or one of its bases is not a config, or a file is its own base.
     """
     if path.suffix not in ENDINGS:
         raise UserError(f'config {path} has another ending than {", ".join(ENDINGS)}')
@@ -28,7 +28,7 @@ def read_config_file(path: Path) -> Config:
 
 
 def _check_bases(path: Path, top: Path, above: tuple[Path, ...]) -> None:
-    """Check that every file below a config is there, and that none stands on itself."""
+    """Check that all ``_base_`` files of a config exist, and that no file is its own base."""
     place = f'config {top}' if path == top else f'config {top}: {path}'
     if path.resolve() in above:
         raise UserError(f'{place} stands on itself: its _base_ leads back to it')
@@ -40,7 +40,7 @@ def _check_bases(path: Path, top: Path, above: tuple[Path, ...]) -> None:
         bases = Config._get_base_files(str(path))
     except TypeError as error:
         raise UserError(f'{place}: _base_ must be the name of a file, or a list of them') from error
-    except Exception as error:  # such as a base that is no Python
+    except Exception as error:  # such as a base that is not Python
         raise UserError(f'{place} cannot be read: {_fault(error)}') from error
     for base in bases:
         if not isinstance(base, str):

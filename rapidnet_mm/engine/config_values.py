@@ -1,6 +1,6 @@
-"""Values of a config that no class checks, or only late: kinds, counts, learning rates, schedules.
+"""Check values of a config that no class checks, or checks late: counts, rates, schedules.
 
-The tables name them by their path in the config. What a config leaves out is not checked.
+The tables name the values by their path in the config. A missing value is not checked.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from ..errors import UserError
 
 
 class Kind(NamedTuple):
-    """What a value may be.
+    """A kind of value.
 
     Attributes:
-        text: the words for it in messages.
-        holds: whether a value is of this kind.
+        text: its description in messages.
+        holds: returns whether a value is of this kind.
     """
 
     text: str
@@ -45,7 +45,7 @@ SOME = Kind(
     lambda v: ONE_OR_MORE.holds(v) and len(v) > 0,
 )
 HOOKS = Kind('a dict of dicts', lambda v: DICT.holds(v) and _is_list([x for x in v.values() if x]))
-TEXT = Kind('a text', lambda v: isinstance(v, str) or hasattr(v, '__fspath__'))
+TEXT = Kind('a string', lambda v: isinstance(v, str) or hasattr(v, '__fspath__'))
 FLAG = Kind('True or False', lambda v: isinstance(v, bool))
 POSITIVE, COUNT = _whole(1), _whole(0)
 # CheckpointHook understands -1 as "never", and as "all" for the number of files.
@@ -61,7 +61,7 @@ ASCENDING = Kind(
     ),
 )
 SPLITS = ('train', 'val', 'test')
-# Values that None switches off, as if the config left them out.
+# Values that may be None, which is the same as a missing value.
 OPTIONAL = {
     'model': DICT,
     **{f'{split}_dataloader': DICT for split in SPLITS},
@@ -114,7 +114,7 @@ NEEDED = {
     'model.roi_head.bbox_head.num_classes': POSITIVE,
     'model.roi_head.mask_head.num_classes': POSITIVE,
 }
-# Arguments of schedules. A wrong one would show only when the schedule begins to count.
+# Arguments of schedules. MMEngine would use a wrong one without a check.
 SCHEDULE = {
     'by_epoch': FLAG,
     'begin': COUNT,
@@ -131,14 +131,14 @@ MISSING = object()
 
 
 def check_values(cfg: Config, name: str) -> None:
-    """Check what the tables name, and the ranges of schedules.
+    """Check the values in the tables, and the ranges of schedules.
 
     Args:
         cfg: the config, with all changes of the command line.
-        name: what messages call it.
+        name: the name of the config in messages.
 
     Raises:
-        UserError: a value is of another kind than it has to be.
+        UserError: a value has the wrong kind.
     """
     for path, kind in {**OPTIONAL, **NEEDED}.items():
         value = _at(cfg, path)
@@ -169,7 +169,7 @@ def _check_schedule(scheduler: Mapping[str, Any], where: str) -> None:
 
 
 def check_parts(cfg: Config, mode: str) -> None:
-    """Check that a config has all that a training or a test needs.
+    """Check that a config has all parts that a training or a test needs.
 
     Args:
         cfg: the config.
@@ -194,10 +194,10 @@ def check_parts(cfg: Config, mode: str) -> None:
 
 
 def check_optimizer(settings: Any) -> None:
-    """Check that there is such an optimizer. MMEngine would call None.
+    """Check that the optimizer exists. MMEngine would fail with an error about None.
 
     Raises:
-        UserError: there is none; the nearest is named.
+        UserError: it does not exist; the message gives the most similar name.
     """
     kind = (settings.get('optimizer') or {}).get('type') if isinstance(settings, Mapping) else None
     if not isinstance(kind, str) or OPTIMIZERS.get(kind) is not None:

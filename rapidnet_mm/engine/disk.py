@@ -17,7 +17,7 @@ from .hooks.checkpoint import checkpoint_files
 from .hooks.curves import CurvesHook
 from .hooks.stop import StopHook
 
-# No space, over the quota, a disk that is read only.
+# No space, quota exceeded, read-only disk.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 LOCK = '.training.lock'
 # The workers of a killed training end within this time, and the lock with them.
@@ -54,10 +54,10 @@ def named_write_errors(hook: Hook, logger: Any) -> Iterator[None]:
 
 @contextmanager
 def named_start_errors(folder: str | Path) -> Iterator[None]:
-    """Say in a line that a log or a config cannot be written.
+    """Turn the error that a log or a config cannot be written into one line.
 
     Raises:
-        UserError: inside, a file in the folder could not be written.
+        UserError: the code inside could not write a file in the folder.
     """
     try:
         yield

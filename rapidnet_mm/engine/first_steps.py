@@ -1,4 +1,4 @@
-"""The first step of a training, a validation and a test shows whether a config fits together."""
+"""Explain an error in the first step: the parts of the config do not fit together."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from .config_errors import step_fault
 
 
 class FirstSteps:
-    """Names what fails in the first step of a training, a validation or a test.
+    """Turns an error in the first step of a training, a validation or a test into one line.
 
-    Every runner of ours has one. A later failure is no fault of the config, and keeps its
-    traceback.
+    Every runner of ours has one. An error in a later step is not a fault of the config, so it
+    keeps its traceback.
     """
 
     def __init__(self) -> None:
-        self._phases: list[str] = []  # those that run, each inside the one before
+        self._phases: list[str] = []  # the running phases, the innermost last
         self._good: set[str] = set()
 
     @contextmanager
     def named_errors(self, model: Any) -> Iterator[None]:
-        """Turn what the first step raises into one line.
+        """Turn an error of the first step into one line.
 
         Raises:
             UserError: the first step failed.
@@ -41,12 +41,12 @@ class FirstSteps:
             raise step_fault(error, phase, model) from error
 
     def before(self, function: str) -> None:
-        """Note what begins, by the name of the hooks' function."""
+        """Note that a phase begins, by the name of the hooks' method."""
         if function in ('before_train', 'before_val', 'before_test'):
             self._phases.append(function.removeprefix('before_'))
 
     def after(self, function: str) -> None:
-        """Note what is over, by the name of the hooks' function."""
+        """Note that a phase or its step is over, by the name of the hooks' method."""
         phase = function.removeprefix('after_')
         if phase.removesuffix('_iter') in self._phases:
             if phase.endswith('_iter'):

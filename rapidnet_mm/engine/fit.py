@@ -1,4 +1,4 @@
-"""Fit a config to this machine, and check that the parts of a model fit together."""
+"""Adapt a config to this machine, and check that the parts of a model fit together."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .device import default_device
 
 
 def check_channels(model: torch.nn.Module) -> None:
-    """Refuse a neck, or a classifier's head, that expects other channels than the backbone has."""
+    """Raise an error if the neck or the classifier's head expects other channels than there are."""
     channels = getattr(getattr(model, 'backbone', None), 'out_channels', None)
     if not isinstance(channels, tuple):
         return
@@ -31,7 +31,9 @@ def check_channels(model: torch.nn.Module) -> None:
 
 
 def fit_to_device(cfg: Config) -> None:
-    """Without an NVIDIA GPU: no SyncBatchNorm, no pinned memory, gloo instead of NCCL.
+    """Change a config for a machine without an NVIDIA GPU.
+
+    Then there are no SyncBatchNorm and no pinned memory, and gloo takes the place of NCCL.
 
     Raises:
         UserError: several processes would share an Apple GPU.

@@ -116,7 +116,7 @@ def resume_from(cfg: Config, checkpoint: str) -> None:
 
 
 def _choose_start(cfg: Config, launcher: str) -> Any:
-    """Find out where a training begins; return the lock of its work directory.
+    """Decide which checkpoint a training starts from; return the lock of its work directory.
 
     Raises:
         UserError: another training runs there or has left checkpoints there.
@@ -133,7 +133,7 @@ def _choose_start(cfg: Config, launcher: str) -> Any:
 
 
 def _take_seed(cfg: Config) -> None:
-    """Use the seed of the checkpoint. MMEngine does it later, when the data are in order."""
+    """Use the seed of the checkpoint. MMEngine does so after it has built the data."""
     meta = read_checkpoint(cfg.load_from).get('meta')
     seed = meta.get('seed') if isinstance(meta, dict) else None
     if type(seed) is int:
@@ -151,7 +151,7 @@ class CheckedRunner(Runner):
     config_file: Path | None = None  # the config with all changes
 
     def register_hooks(self, *args: Any, **kwargs: Any) -> None:
-        """Register the hooks of the config, and what lets a training go on exactly."""
+        """Register the hooks of the config, and those that make a training resume exactly."""
         super().register_hooks(*args, **kwargs)
         self._resume_hook = ResumeHook()
         self._first_steps = FirstSteps()
@@ -176,7 +176,7 @@ class CheckedRunner(Runner):
         write_output(self.cfg.dump().encode(), self.config_file)
 
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
-        """Call a method of all hooks, and name what cannot be written."""
+        """Call a method of all hooks; a file that cannot be written is an error of one line."""
         self._first_steps.before(fn_name)
         for hook in self.hooks:
             function = getattr(hook, fn_name, None)
@@ -219,9 +219,10 @@ class CheckedRunner(Runner):
         super().save_checkpoint(*args, **kwargs)
 
     def wrap_model(self, *args: Any) -> torch.nn.Module:
-        """Fit the model to the CPU, then distribute it: that notes how the weights lie in memory.
+        """Adapt the model to the CPU, then distribute it.
 
-        After a change the first gradients of a process would differ, also when it goes on.
+        DistributedDataParallel notes the memory layout of the weights. If the layout changed
+        afterwards, the first gradients of a process would differ, also after a resume.
         """
         tune_for_cpu(args[-1])
         return super().wrap_model(*args)

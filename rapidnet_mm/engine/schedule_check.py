@@ -1,4 +1,4 @@
-"""Does the learning rate's schedule fit the length of a training? Doubts, one line each."""
+"""Warn if the schedule of the learning rate does not fit the length of the training."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from mmengine.optim.scheduler import (
 )
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
-LONGEST_WARM_UP = 0.5  # of a training; published recipes have less than a tenth
-ENDLESS = 10**8  # MMEngine's end of a schedule that has none is larger
-SLACK = 1.05  # the last steps of a decay may lie behind the end of the training
+LONGEST_WARM_UP = 0.5  # share of a training; published recipes have less than a tenth
+ENDLESS = 10**8  # a schedule without an end has a larger number as its end in MMEngine
+SLACK = 1.05  # the last steps of a decay may be after the end of the training
 
 
 class Length(NamedTuple):
-    """How long a training is."""
+    """The length of a training."""
 
     epochs: int | None  # None if it counts iterations
     iterations: int
@@ -34,7 +34,7 @@ class Length(NamedTuple):
 
 
 def schedule_doubts(runner: Runner) -> list[str]:
-    """Return what is odd about the schedulers of a training, one line each."""
+    """Return warnings about the schedulers of a training, one line each."""
     loop = runner.train_loop
     by_epoch = isinstance(loop, EpochBasedTrainLoop)
     length = Length(loop.max_epochs if by_epoch else None, loop.max_iters)

@@ -13,12 +13,13 @@ from ..errors import UserError
 
 @PARAM_SCHEDULERS.register_module()
 class CosineWithWarmUpLR(_ParamScheduler):
-    """A cosine over all steps, whose first steps are replaced by a linear warm-up, as in timm.
+    """A cosine over all steps; a linear warm-up replaces its first steps, as in timm.
 
-    The rate of step ``t`` depends on ``t`` alone. With the base rate ``lr``, it is
-    ``warm_up_start + t * (lr - warm_up_start) / warm_up`` below ``warm_up``, and
-    ``eta_min + (lr - eta_min) * (1 + cos(pi * t / end)) / 2`` from there. So the warm-up does not
-    delay the cosine, which has already fallen a little when the warm-up ends.
+    With the base rate ``lr``, the rate of step ``t`` is
+    ``warm_up_start + t * (lr - warm_up_start) / warm_up`` for ``t < warm_up``, and
+    ``eta_min + (lr - eta_min) * (1 + cos(pi * t / end)) / 2`` for later steps. So the
+    warm-up does not delay the cosine: the cosine is already a little below ``lr`` when the warm-up
+    ends.
 
     Args:
         optimizer: the optimizer, or its wrapper.

@@ -1,4 +1,4 @@
-"""Where the weights of a training start: from files that have to be here, or from nothing."""
+"""The weights that a training starts from: files, or random weights (``--from-scratch``)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ..weights.contract import WeightsContract
 from ..weights.locate import locate, locate_start
 from .options import argument_names, find_class
 
-LAYER_SCALE = 0.5  # as the configs of the built-in data have it
-# A start from random weights takes twice the time, as in the ReXNet paper (Table A4).
+LAYER_SCALE = 0.5  # as in the configs for the built-in data
+# A training from random weights is twice as long, as in the ReXNet paper (Table A4).
 STRETCH = 2
-WARM_UP = 1000  # iterations, where the schedule has no warm-up that could be stretched
+WARM_UP = 1000  # iterations, if the schedule has no warm-up that can be stretched
 STEPS = ('begin', 'end', 'T_max', 'step_size', 'milestones', 'total_steps')
 LENGTHS = ('max_epochs', 'max_iters')
 
@@ -25,7 +25,7 @@ def fetch_start(cfg: Config) -> None:
     """Find or fetch the weights that a new training starts from, before anything is built.
 
     Raises:
-        UserError: there are none; the message says where they were looked for.
+        UserError: they are not found; the message says where they were searched.
     """
     for path, node in _walk(cfg.model, 'model'):
         if cfg.get('load_from') and path.startswith('model.backbone'):
@@ -37,9 +37,9 @@ def fetch_start(cfg: Config) -> None:
 
 
 def forget_start(cfg: Config, model: nn.Module) -> None:
-    """Make those parts of a model start without their files that a checkpoint fills afterwards.
+    """Remove the pretrained files of the parts of a model that a checkpoint fills afterwards.
 
-    To go on with a training the checkpoint has the whole model, ``load_from`` the backbone.
+    A checkpoint to resume from fills the whole model. ``load_from`` fills the backbone.
     """
     if not cfg.get('load_from'):
         return
@@ -53,11 +53,11 @@ def forget_start(cfg: Config, model: nn.Module) -> None:
 
 
 def start_from_scratch(cfg: Config) -> list[str]:
-    """Change a config that starts from weights so that it starts from random ones, and suits that.
+    """Change a config that starts from files so that it starts from random weights.
 
-    The files go. Layer scales are such that the blocks work from the beginning, nothing is frozen,
-    and the schedule is stretched with its warm-up. A config that starts from random weights stays
-    as it is.
+    The names of the files are removed. Layer scales become large enough for the blocks to work from
+    the beginning, nothing is frozen, and the schedule and its warm-up become longer. A config that
+    starts from random weights already stays as it is.
 
     Returns:
         The changes, as ``key=value``.
@@ -74,7 +74,7 @@ def start_from_scratch(cfg: Config) -> list[str]:
 
 
 def _walk(node: Any, path: str) -> Iterator[tuple[str, MutableMapping]]:
-    """Yield all mappings in nested ones, with the keys that lead to them."""
+    """Yield all nested mappings, each with its path of keys."""
     if isinstance(node, Mapping):
         yield path, node
         for key, value in node.items():
@@ -95,7 +95,7 @@ def _pretrained(init_cfg: Any) -> list[Mapping]:
 
 
 def _start_part(cfg: Config, node: MutableMapping, path: str, changes: dict[str, Any]) -> None:
-    """Change a part of the model that has a file."""
+    """Change a part of the model that starts from a file."""
     files = _pretrained(node['init_cfg'])
     others = [entry for entry in node['init_cfg'] if entry not in files]
     is_list = isinstance(node['init_cfg'], list | tuple)
@@ -113,7 +113,7 @@ def _start_part(cfg: Config, node: MutableMapping, path: str, changes: dict[str,
 
 
 def _default(cfg: Config, node: Mapping, name: str) -> Any:
-    """Return the default of an argument of the class of a part; None if it is passed on."""
+    """Return the default of an argument; None if the class only passes it to its parent."""
     parameters = inspect.signature(find_class(cfg, node.get('type'))).parameters
     return parameters[name].default if name in parameters else None
 

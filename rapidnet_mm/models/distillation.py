@@ -42,8 +42,8 @@ class Teacher:
     Args:
         model: name of a timm model, or a function that builds a module from ``(N, 3, H, W)`` to
             logits.
-        checkpoint: its weights, with the names of the module: a file, or what else
-            :func:`~rapidnet_mm.weights.locate.locate` takes, such as 'regnety_160'.
+        checkpoint: its weights, with the names of the module: a file, or another source for
+            :func:`~rapidnet_mm.weights.locate.locate`, such as 'regnety_160'.
     """
 
     def __init__(self, model: str | Callable[[], nn.Module], checkpoint: str):

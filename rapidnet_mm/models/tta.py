@@ -1,4 +1,4 @@
-"""Test-time augmentation of detectors: predictions on several variants of an image become one."""
+"""Test-time augmentation of detectors: merge the predictions on several variants of an image."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from mmengine.registry import MODELS
 from mmengine.structures import InstanceData
 
 NMS = dict(type='nms', iou_threshold=0.5)
-DIRECTIONS = {'horizontal': (-1,), 'vertical': (-2,), 'diagonal': (-2, -1)}  # axes that are turned
+DIRECTIONS = {'horizontal': (-1,), 'vertical': (-2,), 'diagonal': (-2, -1)}  # axes that are flipped
 
 
 @MODELS.register_module()
 class DetectionTTA(BaseTTAModel):
-    """Merges what a detector finds on flipped and scaled variants of an image.
+    """Merges the predictions of a detector on flipped and scaled variants of an image.
 
-    All boxes are put together, class by class, by non-maximum suppression. MMDetection's own
-    ``DetTTAModel`` refuses masks. Here a box that stays has the mask that was found with it.
+    Non-maximum suppression merges all boxes, class by class. MMDetection's own ``DetTTAModel`` does
+    not support masks. Here each remaining box keeps its own mask.
 
     Args:
         nms: arguments of the suppression, as in a detector's ``test_cfg``.
-        max_per_img: most boxes of an image.
+        max_per_img: largest number of boxes per image.
         **model: ``module`` (config of the detector), as in MMEngine.
     """
 
@@ -39,26 +39,27 @@ class DetectionTTA(BaseTTAModel):
         return [self._merged(samples) for samples in data_samples_list]
 
     def _merged(self, samples: Sequence[DetDataSample]) -> DetDataSample:
-        found = InstanceData.cat([_as_in_the_image(sample) for sample in samples])
+        detections = InstanceData.cat([_without_flip(sample) for sample in samples])
         merged = samples[0].clone()
-        merged.pred_instances = found
-        if not len(found):
+        merged.pred_instances = detections
+        if not len(detections):
             return merged
-        # The variants found boxes of one object in several sizes, so all compete anew.
-        boxes, kept = batched_nms(found.bboxes, found.scores, found.labels, self.nms)
-        kept = kept[: self.max_per_img]
-        merged.pred_instances = found[kept]
+        # Several variants have boxes of the same object, so NMS runs over all of them.
+        boxes, indices = batched_nms(
+            detections.bboxes, detections.scores, detections.labels, self.nms
+        )
+        merged.pred_instances = detections[indices[: self.max_per_img]]
         merged.pred_instances.scores = boxes[: self.max_per_img, -1]  # soft NMS lowers them
         return merged
 
 
-def _as_in_the_image(sample: DetDataSample) -> InstanceData:
-    """Return the predictions for a variant, turned back if the variant was flipped."""
-    found, direction = sample.pred_instances, sample.metainfo.get('flip_direction')
+def _without_flip(sample: DetDataSample) -> InstanceData:
+    """Return the predictions for a variant; if it was flipped, they are flipped back."""
+    detections, direction = sample.pred_instances, sample.metainfo.get('flip_direction')
     if not sample.metainfo.get('flip'):
-        return found
-    found = found.clone()
-    found.bboxes = bbox_flip(found.bboxes, sample.ori_shape, direction)
-    if 'masks' in found:
-        found.masks = torch.as_tensor(found.masks).flip(DIRECTIONS[direction])
-    return found
+        return detections
+    detections = detections.clone()
+    detections.bboxes = bbox_flip(detections.bboxes, sample.ori_shape, direction)
+    if 'masks' in detections:
+        detections.masks = torch.as_tensor(detections.masks).flip(DIRECTIONS[direction])
+    return detections

@@ -134,7 +134,9 @@ def _receive(url: str, part: Path) -> int | None:
             raise _failure(url, f'the server sends it encoded as {encoding}')
         start, total = _extent(response)
         if start and not size:
-            raise _failure(url, 'the server sends a part of it, and the whole was requested')
+            raise _failure(
+                url, 'the server sends only a part of the file, but the whole file was requested'
+            )
         version = [total, response.headers.get('ETag') or response.headers.get('Last-Modified')]
         fits = not start or (start == size and _version_of(part) in (None, version))
         if fits:
@@ -217,7 +219,7 @@ def _note(part: Path) -> Path:
 
 
 def _failure(url: str, reason: str) -> UserError:
-    printable = ''.join(c if c.isprintable() else ' ' for c in reason)  # a server may say anything
+    printable = ''.join(c if c.isprintable() else ' ' for c in reason)  # a server may send any text
     reason = ' '.join(printable.split())
     return UserError(
         f'checkpoint {url} cannot be downloaded: {reason}; download it yourself and '

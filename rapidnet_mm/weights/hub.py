@@ -1,7 +1,8 @@
-"""Files on the hub of Hugging Face, through huggingface_hub: it retries, and locks its cache.
+"""Files on the Hugging Face Hub, through huggingface_hub, which retries and locks its cache.
 
-The environment variables of huggingface_hub hold: ``HF_HOME`` and ``HF_HUB_CACHE`` (where the cache
-is), ``HF_ENDPOINT`` (a mirror), ``HF_HUB_OFFLINE``, ``HF_TOKEN``, ``HF_HUB_DOWNLOAD_TIMEOUT``.
+The environment variables of huggingface_hub work here: ``HF_HOME`` and ``HF_HUB_CACHE`` (where the
+cache is), ``HF_ENDPOINT`` (a mirror), ``HF_HUB_OFFLINE``, ``HF_TOKEN`` and
+``HF_HUB_DOWNLOAD_TIMEOUT``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from ..errors import UserError, one_line
 from .download import sha256_of
 
 LONGEST = 200  # characters of a reason; servers answer with whole pages
-# What huggingface_hub raises, by the names of the classes, which its versions have in common.
+# Errors of huggingface_hub. Their class names are the same in all its versions.
 REASONS = {
     'OfflineModeIsEnabled': 'HF_HUB_OFFLINE is set, so the hub is not asked',
     'GatedRepoError': 'its owner gives it only to people who log in (HF_TOKEN)',
@@ -35,7 +36,7 @@ class HubFile(NamedTuple):
 
     @property
     def url(self) -> str:
-        """Where a browser finds it."""
+        """The address of the file for a browser."""
         # Imported late: it takes time.
         from huggingface_hub import constants
 
@@ -68,18 +69,18 @@ def hub_file(text: str) -> HubFile:
 
 
 def cached_file(file: HubFile) -> Path | None:
-    """Return a file of the cache, without asking the hub and unchecked; None if it is not there."""
+    """Return a file from the cache, unchecked and without a request; None if it is not there."""
     from huggingface_hub import try_to_load_from_cache
 
     try:
         path = try_to_load_from_cache(file.repository, file.file, revision=file.revision)
-    except ValueError as error:  # no name that a repository can have
+    except ValueError as error:  # not a valid name of a repository
         raise UserError(f'{file.url}: {one_line(error)}') from error
     return Path(path) if isinstance(path, str) and Path(path).is_file() else None
 
 
 def whole_cached_file(file: HubFile) -> Path | None:
-    """Return a file of the cache; a damaged one is deleted, and None returned."""
+    """Return a file from the cache; None if it is not there. A damaged file is deleted."""
     path = cached_file(file)
     if path is not None and not _is_whole(path):
         _delete(path)
@@ -88,14 +89,14 @@ def whole_cached_file(file: HubFile) -> Path | None:
 
 
 def fetched_file(file: HubFile, fault_of: Callable[[Path], str | None]) -> Path:
-    """Fetch a file into the cache. A connection that is lost is taken up again a few times.
+    """Fetch a file into the cache. A lost connection is resumed a few times.
 
     Args:
-        file: of the hub.
-        fault_of: says what is wrong with a checkpoint file; None if it is whole.
+        file: the file on the hub.
+        fault_of: returns what is wrong with a checkpoint file; None if it is whole.
 
     Raises:
-        UserError: it cannot be fetched, or what arrived is damaged. Damaged files are deleted.
+        UserError: it cannot be fetched, or the fetched file is damaged. Damaged files are deleted.
     """
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 
@@ -103,7 +104,7 @@ def fetched_file(file: HubFile, fault_of: Callable[[Path], str | None]) -> Path:
         # Without a network this fails at once. The download itself would try for half a minute.
         get_hf_file_metadata(hf_hub_url(file.repository, file.file, revision=file.revision))
         path = Path(hf_hub_download(file.repository, file.file, revision=file.revision))
-    # The classes of errors are those of the client for HTTP, which differs with the version.
+    # Different versions of huggingface_hub use different HTTP clients, with their own errors.
     except Exception as error:
         raise UserError(f'{file.url} cannot be fetched: {_reason(error)}') from error
     fault = fault_of(path)
@@ -116,16 +117,16 @@ def fetched_file(file: HubFile, fault_of: Callable[[Path], str | None]) -> Path:
 
 
 def _is_whole(path: Path) -> bool:
-    """Return whether a file has the SHA-256 that the hub says; True where it says none.
+    """Return whether a file has the SHA-256 that the hub gives; True if the hub gives none.
 
-    The cache keeps large files under the hub's SHA-256 of them, and the path is a link to that.
+    In the cache, the name of a large file is its SHA-256, and ``path`` is a link to that file.
     """
     name = path.resolve().name
     return not re.fullmatch(r'[0-9a-f]{64}', name) or sha256_of(path) == name
 
 
 def _delete(path: Path) -> None:
-    """Delete a file of the cache, so that the next call fetches it again."""
+    """Delete a file from the cache, so that the next call fetches it again."""
     path.resolve().unlink(missing_ok=True)
     path.unlink(missing_ok=True)
 

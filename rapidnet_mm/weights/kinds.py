@@ -27,7 +27,7 @@ def kind_of(path: Path) -> str | None:
 
 
 def fault_of(path: Path) -> str | None:
-    """Say what is wrong with a checkpoint file; None if it is whole."""
+    """Return what is wrong with a checkpoint file; None if it is whole."""
     kind = kind_of(path)
     if kind is None:
         with open(path, 'rb') as file:
@@ -37,7 +37,7 @@ def fault_of(path: Path) -> str | None:
     try:
         checks[kind](path)
     except ForbiddenError:
-        return None  # who reads it will refuse it; whether it is whole is not known
+        return None  # reading it will fail with its own message; nothing is known about damage
     except ContentError as error:
         return str(error)
     except DAMAGE as error:
@@ -46,7 +46,7 @@ def fault_of(path: Path) -> str | None:
 
 
 def damage(path: Path, error: Exception) -> str:
-    """Say that a file is damaged, as the end of a sentence that begins with the file."""
+    """Return the end of a message that begins with the file: how the file is damaged."""
     size = path.stat().st_size
     with open(path, 'rb') as file:
         file.seek(max(0, size - 2**16))

@@ -1,6 +1,6 @@
 """The table of known weights: names, where the files are, and what is known about them.
 
-It says what the authors' repositories, the hub's pages and timm say. An empty field is not known.
+The facts come from the authors' repositories, the hub's pages and timm. '' means not known.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ class Known(NamedTuple):
     Attributes:
         model: the network.
         holds: 'classifier', 'detector' or 'segmenter'.
-        config: one of ours that has this model, or starts from these weights: its path in
-            ``configs``, without ``.py``.
+        config: path in ``configs``, without ``.py``, of our config that has this model or starts
+            from these weights.
         place: ``hf://OWNER/REPO/FILE`` or a URL. '' if no file is published, or none is known.
-        size: as the source says it.
-        sha256: of the file, or the digits with which it begins.
+        size: of the file, as the source writes it.
+        sha256: of the file, or its first digits.
         licence: of the repository that has the file.
-        accuracy: of this file if not said otherwise, and who says so.
-        note: what else one has to know.
+        accuracy: of this file if not said otherwise, and the source of the number.
+        note: other facts that a user needs.
         others: other places of these weights.
         files: other names that the file may have in ``checkpoints``.
-        only_starts: the config starts from these weights, and has another model.
+        only_starts: whether the config has another model, which starts from these weights.
     """
 
     model: str
@@ -45,12 +45,12 @@ class Known(NamedTuple):
 
     @property
     def can_be_fetched(self) -> bool:
-        """Whether a program can fetch the file. Google Drive wants a person with a browser."""
+        """Whether a program can fetch the file. Google Drive needs a person with a browser."""
         return bool(self.place) and urlparse(self.place).hostname != 'drive.google.com'
 
     @property
     def url(self) -> str:
-        """Where a browser finds the file; '' if it is nowhere."""
+        """The address of the file for a browser; '' if there is none."""
         owner_repo, mark, path = self.place.removeprefix('hf://').partition('/')
         if not self.place.startswith('hf://'):
             return self.place
@@ -347,8 +347,8 @@ KNOWN = {
 def entry_of(source: str) -> Known | None:
     """Return the entry of a name, such as 'rapidnet_m' or 'timm/rexnet_100.nav_in1k'.
 
-    A model of timm that is not in the table has an entry with its place alone. None: the source is
-    a file, a URL, or unknown.
+    For a model of timm that is not in the table, the entry has only the model and the place. The
+    result is None for a file, a URL, or an unknown name.
     """
     if source in KNOWN:
         return KNOWN[source]

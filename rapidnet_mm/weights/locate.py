@@ -1,17 +1,17 @@
-"""From what a config or a command names as its checkpoint to a file on this machine.
+"""Find the local file of a checkpoint, and fetch it if it is not on this machine.
 
-A checkpoint is a file, or one of these:
+A config or a command names a checkpoint by its file, or by one of these:
 
 ===========================  ====================================================================
-``rapidnet_m``               a name of the table in :mod:`.known`
-``timm/rexnet_100.nav_in1k`` a model of timm on the hub of Hugging Face; timm is not needed
-``hf://OWNER/REPO/FILE``     a file on that hub; ``REPO@REVISION`` takes it at a revision
+``rapidnet_m``               a name in the table of :mod:`.known`
+``timm/rexnet_100.nav_in1k`` a model of timm on the Hugging Face Hub; timm is not needed
+``hf://OWNER/REPO/FILE``     a file on that hub; ``REPO@REVISION`` chooses a revision
 ``https://...``              a URL
 ``torchvision://resnet50``   a name in one of MMEngine's lists
 ===========================  ====================================================================
 
-Weights with a name are looked for in the folder ``checkpoints``, then in the cache, and are then
-fetched. Their SHA-256 is checked where the table has it.
+Weights with a name are read from the folder ``checkpoints``, else from the cache, else they are
+fetched. The SHA-256 of a fetched file is checked if the table has it.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ FOLDER = Path('checkpoints')  # where people put files by hand
 
 
 def locate(source: str | Path) -> Path:
-    """Return the local file of a checkpoint. What is not here yet is fetched.
+    """Return the local file of a checkpoint, fetched if it is not on this machine.
 
     Args:
         source: see the top of this file.
 
     Raises:
-        UserError: there is no such file, name or URL, it cannot be fetched, or what was fetched is
-            another file than the table says.
+        UserError: there is no such file, name or URL, it cannot be fetched, or the fetched file has
+            another SHA-256 than the table.
     """
     text = str(source)
     path = Path(source).expanduser()
@@ -74,7 +74,7 @@ def locate_start(source: str | Path, owner: str) -> Path:
         owner: class of that part, for messages.
 
     Raises:
-        UserError: as :func:`locate`; the message says how to train without.
+        UserError: as :func:`locate`; the message says how to train without these weights.
     """
     text = str(source)
     is_path = '://' not in text and not entry_of(text)
@@ -93,7 +93,7 @@ def locate_start(source: str | Path, owner: str) -> Path:
 
 
 def local_file(name: str, entry: Known) -> Path | None:
-    """Return the file of weights with a name, in ``checkpoints`` or in the cache; else None."""
+    """Return the file of weights with a name in ``checkpoints`` or the cache, else None."""
     if path := _in_folder(name, entry):
         return path
     if entry.place.startswith('hf://'):
@@ -105,12 +105,12 @@ def local_file(name: str, entry: Known) -> Path | None:
 def copy_into(name: str, path: Path, folder: str | Path) -> Path:
     """Copy the file of weights into a folder, whole or not at all.
 
-    Its name there is one that :func:`locate` looks for in ``checkpoints``.
+    The copy gets a file name that :func:`locate` looks for in ``checkpoints``.
 
     Args:
-        name: what :func:`locate` found the file by.
+        name: the name that was given to :func:`locate`.
         path: the file.
-        folder: an existing one.
+        folder: an existing folder.
 
     Raises:
         UserError: it cannot be written.
@@ -162,7 +162,7 @@ def _named(name: str, entry: Known) -> Path:
 
 
 def _from_hub(file: HubFile, searched: str = '', by_hand: str = '') -> Path:
-    """Return a file of the hub; the arguments are the beginning and the end of a message."""
+    """Return a file of the hub; ``searched`` and ``by_hand`` are the ends of an error message."""
     try:
         if path := whole_cached_file(file):
             return path
@@ -180,10 +180,10 @@ def _in_folder(name: str, entry: Known) -> Path | None:
 
 
 def _check_own_hash(path: Path) -> None:
-    """Check a file whose name has the beginning of its SHA-256.
+    """Check a file whose name contains the first digits of its SHA-256.
 
     Raises:
-        UserError: the name is wrong, so the file is damaged or another.
+        UserError: the digits do not match, so the file is damaged or is another file.
     """
     match = HASH_IN_NAME.search(path.name)
     if match and not _digest(path).startswith(match[1]):
@@ -194,10 +194,10 @@ def _check_own_hash(path: Path) -> None:
 
 
 def _check_table(name: str, entry: Known, path: Path) -> None:
-    """Compare a fetched file with the table.
+    """Compare the SHA-256 of a fetched file with the table.
 
     Raises:
-        UserError: it is another file.
+        UserError: they differ.
     """
     if not _digest(path).startswith(entry.sha256):
         raise UserError(
@@ -213,7 +213,7 @@ def _digest(path: Path) -> str:
 
 
 @lru_cache(maxsize=64)
-def _digest_of(path: Path, size: int, changed: int) -> str:  # noqa: ARG001  (they are the key)
+def _digest_of(path: Path, size: int, changed: int) -> str:  # noqa: ARG001  (size and time are keys of the cache)
     return sha256_of(path)
 
 
@@ -222,7 +222,7 @@ def _remark(entry: Known) -> str:
 
 
 def _nearest(text: str) -> str:
-    """Return a remark about the nearest name of the table; '' for what looks like a path."""
+    """Return a remark about the nearest name in the table; '' if the text looks like a path."""
     if not re.fullmatch(r'\w+', text):
         return ''
     names = difflib.get_close_matches(text, KNOWN, n=1, cutoff=0.75)

@@ -255,10 +255,10 @@ def _vgnet(
     Args:
         all_fixed: kinds F and E of the paper.
         use_se: with attention.
-        is_v2: the authors' later network, which has other names in the tail and the classifier.
-        last_depth: blocks of the last stage.
+        is_v2: version 2, which has other names in the tail and the classifier.
+        last_depth: number of blocks in the last stage.
     """
-    index = last_depth + 1  # of the tail, after the layer that joins two halves
+    index = last_depth + 1  # index of the tail, after the layer that joins two halves
     tail, ours = f'features.stage4.{index}', f'stages.3.{index}'
     kernels = 'depthwise.conv' if all_fixed else 'depthwise'
     last = 2 if all_fixed else 1  # fixed kernels have a normalisation, which comes between

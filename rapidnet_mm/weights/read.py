@@ -35,7 +35,7 @@ def read_checkpoint(
     """Read a file that ``torch.save`` or safetensors wrote, without running code from it.
 
     Args:
-        source: what :func:`.locate.locate` takes: a file, a URL, or a name.
+        source: a file, a URL, or a name, see :func:`.locate.locate`.
         map_location: the device to read the tensors to.
         sha256: the SHA-256 that the file must have, 64 hexadecimal digits.
 

@@ -5,7 +5,7 @@ test_crop_ratio = 0.875  # of the resized image's shorter side
 mean = [123.675, 116.28, 103.53]  # RGB
 std = [58.395, 57.12, 57.375]
 
-# As in timm with its interpolation 'random': bilinear or bicubic, drawn for each image.
+# Like timm's interpolation 'random': bilinear or bicubic, drawn for each image.
 interpolations = ('bilinear', 'bicubic')
 random_crop = dict(
     type='RandomChoice',

@@ -1,5 +1,5 @@
 # ImageNet-1k as in imagenet_224_rexnet.py, with the test images of VGNet's authors: the short side
-# at 232, bilinear, then the crop. It is what the accuracies of version 2 were measured with.
+# at 232, bilinear, then the crop. The accuracies of version 2 were measured like this.
 _base_ = ['imagenet_224_rexnet.py']
 
 test_pipeline = [

@@ -26,7 +26,7 @@ tta_after_resize = [
     [dict(type='LoadAnnotations', with_bbox=True)],
     [dict(type='PackDetInputs')],
 ]
-# Its anchors are made for one size, so variants differ in the flip alone.
+# SSDLite's anchors are made for one size, so the variants differ only in the flip.
 tta_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(

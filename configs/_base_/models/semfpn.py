@@ -10,7 +10,7 @@ model = dict(
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
-        # Crops from images that are smaller than the crop are padded to its size in the data set.
+        # If an image is smaller than the crop, its crop is padded to this size.
         size=(512, 512),
         pad_val=0,
         seg_pad_val=255,

@@ -1,6 +1,6 @@
-# The schedule of the RapidNet and MobileViG papers for ImageNet: AdamW, mixed precision, a cosine
-# over 300 epochs whose first 20 are replaced by a linear warm-up, one rate an epoch; averaged
-# weights. No weight decay on biases and normalisation, as in timm.
+# The schedule of the RapidNet and MobileViG papers for ImageNet: AdamW, mixed precision, averaged
+# weights, a cosine over 300 epochs. A linear warm-up replaces its first 20 epochs. The rate changes
+# once per epoch. No weight decay on biases and normalisation, as in timm.
 _base_ = ['epochs.py']
 
 batch = 1024  # 8 GPUs x 128 images
@@ -25,7 +25,7 @@ custom_hooks = [
     *_base_.custom_hooks,
     # Statistics of BatchNorm are averaged too, as in timm.
     dict(type='mmengine.EMAHook', momentum=1 - 0.99996, update_buffers=True),
-    # The authors measure the model itself after every epoch, so both are measured here.
+    # The authors validate the model itself after every epoch, so here it is validated too.
     dict(type='UnaveragedMetricsHook'),
 ]
 default_hooks = dict(

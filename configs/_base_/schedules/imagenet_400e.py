@@ -1,8 +1,8 @@
 # ReXNet's published schedule for ImageNet: SGD 0.5 at batch 512, weight decay 1e-5, mixed
-# precision, 400 epochs, cosine. The authors trained with timm's train.py, so its defaults of 2020
-# hold for what they do not say: Nesterov momentum 0.9, no weight decay on biases and normalisation,
-# a linear warm-up from 1e-4 in place of the first 3 epochs, a lowest rate of 1e-5, one rate an
-# epoch.
+# precision, 400 epochs, cosine. The authors trained with timm's train.py. Where they say
+# nothing, these are timm's defaults of 2020: Nesterov momentum 0.9, no weight decay on biases and
+# normalisation, a linear warm-up from 1e-4 in place of the first 3 epochs, a lowest rate of 1e-5.
+# The rate changes once per epoch.
 _base_ = ['epochs.py']
 
 batch = 512  # 8 GPUs x 64 images

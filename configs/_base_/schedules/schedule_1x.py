@@ -10,7 +10,7 @@ optim_wrapper = dict(
     optimizer=dict(type='AdamW', lr=2e-4 * batch / 16, weight_decay=0.05),
 )
 param_scheduler = [
-    # The full rate begins with iteration 500, which is the last that MMEngine counts here.
+    # MMEngine reaches the full rate at iteration end - 1, which is 500.
     dict(type='LinearLR', start_factor=1e-6, by_epoch=False, begin=0, end=500 + 1),
     dict(type='MultiStepLR', by_epoch=True, begin=0, end=12, milestones=[8, 11], gamma=0.1),
 ]

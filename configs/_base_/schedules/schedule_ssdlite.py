@@ -21,5 +21,5 @@ param_scheduler = [
 # lr = 0.01 * (GPUs * images per GPU) / 32.
 auto_scale_lr = dict(enable=False, base_batch_size=batch)
 
-# The paper's tables are of the last checkpoint, so the best one gets no file of its own.
+# The paper reports the last checkpoint, so no best checkpoint is kept.
 default_hooks = dict(checkpoint=dict(interval=interval, save_best=None))

@@ -1,4 +1,4 @@
-"""Small images for the search, all in memory: class folders or CIFAR-10."""
+"""Read small images for the search into memory: class folders or CIFAR-10."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SPLITS = ('train', 'val')
 
 
 class Images(NamedTuple):
-    """Images of one split: RGB, uint8, (N, size, size, 3), and the numbers of their classes."""
+    """Images of one split: RGB, uint8, (N, size, size, 3), and their class numbers."""
 
     pixels: Tensor
     labels: Tensor
@@ -76,7 +76,7 @@ def _check_folders(root: str) -> None:
         raise UserError(f'--data {root} does not exist; {how_to_get(root)}')
     raise UserError(
         f'--data {root} has no folder {" and no folder ".join(missing)}; it needs train and val, '
-        'with one folder a class in each'
+        'with one folder per class in each'
     )
 
 
@@ -108,14 +108,14 @@ def _small(pixels: np.ndarray, size: int) -> np.ndarray:
 
 
 def read_cifar10(folder: str, download: bool, size: int) -> Data:
-    """Read CIFAR-10 from its archive for Python, or from what was unpacked from it.
+    """Read CIFAR-10 from its Python archive, or from the unpacked archive.
 
-    Its files are pickles. torchvision compares their checksums with those of the original first.
+    Its files are pickles, so torchvision first compares their checksums with the original.
 
     Args:
-        folder: where ``cifar-10-python.tar.gz`` or ``cifar-10-batches-py`` is.
+        folder: the folder with ``cifar-10-python.tar.gz`` or ``cifar-10-batches-py``.
         download: fetch the archive if neither is there.
-        size: of the images in pixels.
+        size: side of the images in pixels.
 
     Raises:
         UserError: there is no archive, it is damaged, or it cannot be fetched.

@@ -11,13 +11,13 @@ from ...display.tables import text_table
 from .search import Result
 from .space import strides
 
-TENTHS = 10  # a tenth needs at least so many results
+TENTHS = 10  # so a search needs at least 10 results
 HEADER = ['group', 'models', 'top-1 (%)', 'params (k)', 'FLOPs (M)', 'mean channels of the blocks']
 COLORS = {'top 10%': 'tab:blue', 'middle 50-60%': 'tab:orange', 'bottom 10%': 'tab:red'}
 
 
 class Group(NamedTuple):
-    """Some results, and the mean and the standard deviation of their channels, block by block."""
+    """Some results, with mean and standard deviation of their channels for each block."""
 
     name: str
     results: list[Result]
@@ -33,7 +33,7 @@ class Group(NamedTuple):
 def groups(results: Sequence[Result]) -> list[Group]:
     """Return the best tenth, the tenth after the better half, the worst tenth, and all.
 
-    Results of equal accuracy stay in the order in which they were drawn.
+    Results of equal accuracy stay in the order of drawing.
     """
     ranked = sorted(results, key=lambda result: -result.accuracy)
     size = len(ranked) // TENTHS
@@ -69,8 +69,8 @@ def _row(group: Group) -> Iterator[object]:
 def draw(results: Sequence[Result], title: str) -> bytes:
     """Return a PNG: mean channels over the block index, with a band of one standard deviation.
 
-    The mean of all configurations is drawn too. It is not flat: budgets, and an order, allow more
-    channels in late blocks than in early ones. What counts is how the tenths differ from it.
+    The mean of all configurations is drawn too. It rises, because the budgets and the order allow
+    more channels in late blocks than in early ones. So compare the tenths with this mean.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -29,17 +29,17 @@ class Result(NamedTuple):
 
 
 def settings_of(space: Space, recipe: Recipe, data: Data) -> dict[str, Any]:
-    """Return all that the accuracies depend on, as plain values."""
+    """Return all settings that change the accuracies, as plain values."""
     images = dict(data=data.name, train_images=len(data.train.labels))
     images |= dict(val_images=len(data.val.labels), fingerprint=data.fingerprint())
     return {**images, **space._asdict(), **recipe._asdict()}
 
 
 def read_results(file: Path, settings: Mapping[str, Any], space: Space, seed: int) -> list[Result]:
-    """Return the results that are in a file already; none if it does not exist.
+    """Return the results in a file; an empty list if it does not exist.
 
     Raises:
-        UserError: the file is of a search with other settings, or is damaged.
+        UserError: the file is from a search with other settings, or is damaged.
     """
     if not file.exists():
         return []
@@ -75,7 +75,7 @@ def _result(record: Mapping[str, Any]) -> Result:
 
 
 def write_results(file: Path, settings: Mapping[str, Any], results: Sequence[Result]) -> None:
-    """Write the settings and all results, a line each, whole or not at all.
+    """Write the settings and all results, one per line, whole or not at all.
 
     Raises:
         UserError: the file cannot be written.
@@ -92,18 +92,18 @@ def search(
     folder: Path,
     report: Callable[[str], None],
 ) -> list[Result]:
-    """Return the results of the first ``models`` configurations; train those that are not there.
+    """Return the results of the first ``models`` configurations; train those without a result.
 
     The results are written to ``folder`` after each training. So a second call goes on where the
     first one stopped.
 
     Args:
-        space: which configurations are drawn.
-        recipe: how each is trained. Its seed also draws the configurations.
+        space: the space of configurations.
+        recipe: the recipe of each training. Its seed also draws the configurations.
         data: the images.
         models: number of configurations.
-        folder: where the results are.
-        report: called with a line after each training.
+        folder: the folder of the results.
+        report: a function that gets a line of progress after each training.
 
     Raises:
         UserError: the space has no configurations, or the folder has results of another search.

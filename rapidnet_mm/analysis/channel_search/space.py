@@ -1,4 +1,4 @@
-"""Configurations of channels: which ones are allowed, what they cost, and how they are drawn."""
+"""Channel configurations: which are allowed, what they cost, and how they are drawn."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ...errors import UserError
 
 STEM = 16  # output channels of the stem, which has stride 2
 LAST = 128  # output channels of the last 1x1 convolution
-EXPANSION = 6  # of all blocks but the first
-GROUPS = 4  # of equally many blocks; every group but the first begins with stride 2
+EXPANSION = 6  # expansion of all blocks but the first
+GROUPS = 4  # groups of about equally many blocks; all but the first begin with stride 2
 PARAMS_PER_CHANNEL = 2  # scale and shift of BatchNorm
 MIN_BLOCKS, MIN_SIZE, MIN_CHANNELS = GROUPS, 16, 4
 ORDERS = ('rising', 'any')
@@ -20,7 +20,7 @@ MAX_DRAWS = 20_000
 
 
 class Cost(NamedTuple):
-    """What a network costs, for one image."""
+    """The parameters and FLOPs of a network, for one image."""
 
     params: int
     flops: int
@@ -38,11 +38,11 @@ class Space(NamedTuple):
     widest: int = 128
     max_params: int = 350_000
     max_flops: int = 12_000_000
-    # Smaller networks are less accurate, whatever their configuration. So a configuration has to
-    # use at least this share of the budget of which it uses more.
+    # A configuration must use at least this share of one of the budgets. Otherwise the search would
+    # only find that larger networks are more accurate.
     min_share: float = 0.9
     order: str = 'rising'  # no block has fewer channels than the one before; or 'any'
-    size: int = 32  # of the square images, in pixels
+    size: int = 32  # side of the square images, in pixels
     classes: int = 10
 
 
@@ -96,11 +96,11 @@ def _half(side: int) -> int:
 def draw(space: Space, seed: int, index: int) -> tuple[int, ...]:
     """Return a random configuration within the budgets; the same for the same arguments.
 
-    Each index has its own random numbers. So a search with more configurations begins with those
-    of a search with fewer.
+    Each index has its own random numbers, so a longer search begins with the configurations of a
+    shorter one.
 
     Raises:
-        UserError: no configuration is within the budgets, or almost none.
+        UserError: no configuration within the budgets was found.
     """
     numbers = random.Random(f'{seed} {index}')
     for _ in range(MAX_DRAWS):

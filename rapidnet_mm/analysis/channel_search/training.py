@@ -13,13 +13,13 @@ from .images import Images
 
 MOMENTUM = 0.9
 WEIGHT_DECAY = 5e-4
-WARM_UP = 0.15  # share of the training in which the learning rate rises; then it falls (cosine)
-SHIFT = 8  # images are moved by up to 1/8 of their size
+WARM_UP = 0.15  # share of the training with a rising learning rate; then a cosine
+SHIFT = 8  # images are shifted by up to 1/8 of their size
 EVALUATION_BATCH = 256
 
 
 class Recipe(NamedTuple):
-    """How every network is trained."""
+    """The recipe of all trainings."""
 
     epochs: int = 5
     batch: int = 64
@@ -34,21 +34,23 @@ class Scale(NamedTuple):
     std: Tensor
 
     def __call__(self, pixels: Tensor, device: str) -> Tensor:
-        """Return pixels (N, H, W, 3) as the network takes them: (N, 3, H, W), channels last."""
+        """Return normalised pixels for the network: (N, H, W, 3) to (N, 3, H, W), channels last."""
         scaled = (pixels.float() - self.mean) / self.std
         return scaled.to(device).permute(0, 3, 1, 2)
 
 
 def scale_of(images: Images) -> Scale:
-    """Return the scale of images. Few images stand for all of a large data set."""
+    """Return mean and standard deviation of images; of a large data set, from a part of them."""
     some = images.pixels[:: max(1, len(images.pixels) // 1000)].double()
     return Scale(some.mean((0, 1, 2)).float(), some.std((0, 1, 2)).clamp(min=1).float())
 
 
 def train(network: nn.Module, images: Images, recipe: Recipe, device: str) -> None:
-    """Train a network with SGD. All networks get the same batches, moved and mirrored alike."""
+    """Train a network with SGD. All networks get the same batches with the same augmentation."""
     batch = min(recipe.batch, len(images.labels))
-    steps = len(images.labels) // batch  # per epoch; what is left over is in another epoch
+    steps = (
+        len(images.labels) // batch
+    )  # per epoch; the remaining images are left out of this epoch
     scale = scale_of(images)
     optimizer = torch.optim.SGD(
         network.parameters(), recipe.lr, MOMENTUM, weight_decay=WEIGHT_DECAY, nesterov=True
@@ -77,7 +79,7 @@ def _batches(
 
 
 def _moved(pixels: Tensor, numbers: torch.Generator) -> Tensor:
-    """Move each image by a few pixels, repeating its border, and mirror half of the images."""
+    """Shift each image by a few pixels, repeating its border, and mirror half of the images."""
     count, size = pixels.shape[:2]
     most = size // SHIFT
     offsets = torch.randint(-most, most + 1, (2, count, 1), generator=numbers)
@@ -90,7 +92,7 @@ def _moved(pixels: Tensor, numbers: torch.Generator) -> Tensor:
 
 @torch.no_grad()
 def accuracy(network: nn.Module, images: Images, scale: Scale, device: str) -> float:
-    """Return the share of images whose class is the network's first guess, in percent."""
+    """Return the top-1 accuracy in percent."""
     network.eval()
     right = 0
     pairs = zip(*(part.split(EVALUATION_BATCH) for part in images), strict=True)

@@ -1,4 +1,4 @@
-"""How fast do several models predict, timed in turns in one run?"""
+"""Measure how fast several models predict, in turns in one run."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ HEADER = ['model', 'input', 'p50 (ms)', 'p95 (ms)', 'images/s', 'time over the f
 class Model(NamedTuple):
     """A model to time."""
 
-    name: str  # of its config, without folder and ending
+    name: str  # name of its config, without folder and ending
     cfg: Config
     shape: tuple[int, int]  # height and width of its images, in pixels
 
 
 class Timed(NamedTuple):
-    """The times of a model, beside those of the first of a run."""
+    """The times of a model, and those of the first model."""
 
     model: Model
     speed: Speed
     first: Speed
-    printed: float | None  # the ratio that the authors print
+    printed: float | None  # ratio of the latencies that the authors print
 
     def cells(self) -> tuple[str, ...]:
         """Return the cells of a table: name, input, times, ratio."""
@@ -47,7 +47,7 @@ class Timed(NamedTuple):
 
     @property
     def ratio(self) -> float:
-        """The time over that of the first model, by the medians."""
+        """The median time divided by that of the first model."""
         return self.speed.median / self.first.median
 
     def to_dict(self) -> dict[str, Any]:
@@ -73,12 +73,12 @@ def compare_speeds(
     """Time models in turns on random images, with random weights and without post-processing.
 
     Args:
-        models: the others are compared with the first.
-        batch: images in a step.
-        steps: how many steps of each model are timed.
-        form: 'training', the networks as they are built, or 'inference', with folded layers and
+        models: all models; each is compared with the first.
+        batch: images per step.
+        steps: number of timed steps per model.
+        form: 'training' for the networks as they are built, 'inference' for folded layers and
             channels last in memory.
-        backbone_only: time the backbones alone. Then there are no printed ratios.
+        backbone_only: time only the backbones. Then there are no printed ratios.
 
     Raises:
         UserError: a model cannot be built, or does not run at its shape.
@@ -108,7 +108,7 @@ def compare_speeds(
 
 
 def to_text(timed: Sequence[Timed], title: str) -> str:
-    """Return a table; the printed ratios have a column, if there are any."""
+    """Return a table, with a column of printed ratios if there are any."""
     rows = [one.cells() for one in timed]
     if all(one.printed is None for one in timed[1:]):
         return text_table(HEADER, rows, title)

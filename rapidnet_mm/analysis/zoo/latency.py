@@ -1,4 +1,4 @@
-"""Accuracy against latency: accuracies as printed, latencies measured where this runs."""
+"""Draw accuracy against latency: printed accuracies, latencies measured on this machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MACHINES = {'CPU ms': 'Xeon E5-2630 v4', 'NPU ms': 'iPhone 13 mini'}  # of the p
 
 
 def models(zoo: Zoo, names: Sequence[str] = ()) -> list[Model]:
-    """Return the classifiers of the picture that have a config; with ``names``, only these.
+    """Return the classifiers in the picture that have a config; with ``names``, only these.
 
     Raises:
         UserError: a name is not one of them.
@@ -32,7 +32,7 @@ def models(zoo: Zoo, names: Sequence[str] = ()) -> list[Model]:
 
 
 def _entries(zoo: Zoo) -> Iterator[Entry]:
-    """Yield the models of the picture's tables: with a printed accuracy, or to show without."""
+    """Yield the models to draw: those with a printed accuracy, or with ``In Picture``."""
     for entry in zoo.entries:
         table = zoo.tables[entry.data['Table']]
         shown = entry.data.get('In Picture') or _accuracy(entry) is not None
@@ -50,7 +50,7 @@ def _model(entry: Entry) -> Model:
 
 
 def picture(zoo: Zoo, timed: Sequence[Timed], environment: str) -> Picture:
-    """Return accuracy against the latencies, beside those that the authors print (hollow)."""
+    """Return the picture: accuracies against measured and printed (hollow) latencies."""
     times = {one.model.name: one.speed.median * 1000 for one in timed}
     points = tuple(_points(zoo, times))
     notes = [f'filled: measured here on {environment}; as built, one image']
@@ -76,6 +76,6 @@ def _points(zoo: Zoo, times: Mapping[str, float]) -> Iterator[Point]:
         for device in MACHINES:
             if device in entry.printed and accuracy is not None:
                 kind = f'{curve}{PRINTED} ({device.split()[0]})'
-                # A measured point at the same height has the name.
+                # The measured point at the same height has the label already.
                 name = '' if entry.data['Name'] in times and device == 'CPU ms' else label
                 yield Point(kind, name, float(entry.printed[device]), accuracy, hollow=True)

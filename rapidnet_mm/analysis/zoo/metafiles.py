@@ -1,15 +1,15 @@
-"""The metafiles of the model zoo: one a family, in the format of the OpenMMLab packages.
+"""The metafiles of the model zoo: one per family, in the format of the OpenMMLab packages.
 
-``model-index.yml`` lists them. Authors write the published or measured results into them. Ours have
-more keys than the format:
+``model-index.yml`` lists them. People write published or measured results into them. Ours have keys
+that the format does not have:
 
-- ``Tables``, the tables of the page. A table may name the ``Picture`` that shows its models, with a
-  ``Legend`` for its curves, and the size of image (``Backbone: 512x512``) at which the FLOPs of the
-  backbone alone are counted;
+- ``Tables``, the tables of the page. A table may name the ``Picture`` that shows its models, a
+  ``Legend`` for its curves, and the image size (``Backbone: 512x512``) for the FLOPs of the
+  backbone alone;
 - ``Published``, models of a paper that have no config here; ``Build`` is the config of a backbone
-  that is counted, ``Counted: false`` says that nothing is;
-- for a model: its ``Table``; ``Printed``, what the authors print beside accuracies; ``In Picture``,
-  if the picture shows its FLOPs although no accuracy is recorded.
+  to count; ``Counted: false`` means that nothing is counted;
+- for a model: its ``Table``; ``Printed``, the other numbers that the authors print;
+  ``In Picture``, to show its FLOPs although no accuracy is recorded.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ..latencies import LATENCIES
 from ..papers import ROWS
 from ..row import Row
 
-ROOT = PACKAGE.parent  # of the checkout: an installed package has no pages to write
+ROOT = PACKAGE.parent  # the checkout; an installed package has no pages to write
 INDEX = 'model-index.yml'
 KINDS = ('published', 'measured')  # what a result's Source may be
 DEVICES = {'cpu': 'CPU ms', 'gpu': 'GPU ms', 'npu': 'NPU ms'}
@@ -44,7 +44,7 @@ class Entry(NamedTuple):
 
     @property
     def label(self) -> str:
-        """Its name on the page: a detector has that of its config, a classifier the paper's."""
+        """Its name on the page: the config's name for a detector, the paper's for a classifier."""
         named = self.row is None or isinstance(self.row.build, str)
         return self.data['Name'] if named else self.name
 
@@ -55,14 +55,14 @@ class Entry(NamedTuple):
 
     @property
     def counted(self) -> bool:
-        """Whether we can build this model; if not, the page has only what is printed of it."""
+        """Whether we can build this model; if not, the page has only its printed numbers."""
         return self.data.get('Counted', True)
 
     @property
     def counts(self) -> dict[str, Any]:
         """What ``rapidnet zoo`` writes: ``Input`` (height x width), ``Parameters``, ``FLOPs``.
 
-        ``Comparable FLOPs`` are of what the printed ones are of: ``Row.basis``.
+        ``Comparable FLOPs`` are counted as the authors counted theirs, see ``Row.basis``.
         """
         return self.data.get('Metadata', {})
 
@@ -77,13 +77,13 @@ class Entry(NamedTuple):
 
     @property
     def printed(self) -> dict[str, str]:
-        """What the authors print beside accuracies, by name: latencies and ``Printed``."""
+        """The other numbers that the authors print, by name: latencies and ``Printed``."""
         latency = LATENCIES.get(self.data['Name'])
         times = {name: getattr(latency, key, '') for key, name in DEVICES.items()}
         return {name: ms for name, ms in times.items() if ms} | self.data.get('Printed', {})
 
     def metrics(self, kind: str) -> dict[str, float]:
-        """Return the results that are 'published' or those that are 'measured'."""
+        """Return the results of one kind: 'published' or 'measured'."""
         results = (r for r in self.data.get('Results', []) if r['Source'] == kind)
         return {name: value for r in results for name, value in r['Metrics'].items()}
 
@@ -117,7 +117,7 @@ def load() -> Zoo:
     """Read the index and all metafiles.
 
     Raises:
-        UserError: one is missing, or something in it is wrong, or a config is in none of them.
+        UserError: a file is missing or has an error, or a config is in none of the files.
     """
     try:
         index = yaml.safe_load((ROOT / INDEX).read_text())
@@ -136,7 +136,7 @@ def load() -> Zoo:
 
 
 def configs() -> set[str]:
-    """Return the paths of all configs in the repository that are no base of others."""
+    """Return the paths of all configs in the repository, without those in ``_base_``."""
     paths = (p.relative_to(ROOT) for p in (ROOT / 'configs').rglob('*.py'))
     return {path.as_posix() for path in paths if '_base_' not in path.parts}
 

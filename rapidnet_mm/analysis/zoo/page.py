@@ -1,7 +1,7 @@
 """The page of the model zoo, as Markdown.
 
-Columns say where a number is from: *printed* by the authors, *counted* of the code that they
-published, *derived* from what they print, *ours*, *measured* with a config of ours.
+The columns say where a number comes from: *printed* by the authors, *counted* from the code that
+they published, *derived* from what they print, *ours*, *measured* with a config of ours.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from .metafiles import Entry, Zoo
 PAGE = 'docs/model_zoo.md'
 INTRODUCTION = """# Model zoo
 
-`rapidnet zoo` writes this page from the metafiles in `configs/`; do not edit it. The columns keep
-the sources of a number apart:
+`rapidnet zoo` writes this page from the metafiles in `configs/`; do not edit it. The columns say
+where a number comes from:
 
 | column | what it is |
 | --- | --- |
 | printed | what the authors print in a paper or a README, with their digits |
-| counted | a count of the code that the authors published |
-| derived | worked out from what the authors print, where there is no published code |
-| ours | what we count of the models here |
-| measured | what a training with our config reached here |
+| counted | counted from the code that the authors published |
+| derived | calculated from what the authors print, because there is no published code |
+| ours | our count of the model in this package |
+| measured | the result of a training with our config |
 
-FLOPs here are multiply-adds of one image, as in the papers; ours are without normalisation and
-activations. Where a cell is empty, nothing is recorded here.
+FLOPs here are multiply-adds for one image, as in the papers. Ours do not include normalisation and
+activations. An empty cell means that this package has no such number.
 """
 UNITS = {'parameters': (1e6, 'M'), 'FLOPs': (1e9, 'G')}
 NUMBERS = {'published': 'printed', 'measured': 'measured'}  # Source of a result: column
@@ -47,7 +47,7 @@ def page(zoo: Zoo, pictures: Mapping[str, str]) -> str:
             blocks.append(f'## {family["Name"]}\n\n{paper}\n')
         for table in content.get('Tables', []):
             entries = [e for e in zoo.entries if e.data['Table'] == table['Id']]
-            # Models that we do not have come last.
+            # Models without a count of ours come last.
             blocks.append(_section(table, sorted(entries, key=lambda e: not e.counted)))
     return '\n'.join(blocks)
 
@@ -81,7 +81,7 @@ def _linked(entry: Entry) -> str:
 
 
 def _counts(what: str, entries: Sequence[Entry]) -> dict[str, list[str]]:
-    """Return the columns of 'parameters' or 'FLOPs': one a source."""
+    """Return the columns of 'parameters' or 'FLOPs': one per source."""
     columns: dict[str, list[str]] = {}
     figures = [_figure(what, entry) for entry in entries]
     for kind in ('printed', 'counted', 'derived'):

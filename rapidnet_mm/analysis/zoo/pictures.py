@@ -1,4 +1,4 @@
-"""Pictures of accuracy against FLOPs or latency, one curve a family."""
+"""Pictures of accuracy against FLOPs or latency, one curve per family."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import count, cycle, pairwise
 from typing import Any, NamedTuple
 
-PRINTED = ', printed'  # in the name of a curve: it looks like that of the name before it
+PRINTED = ', printed'  # in the name of a curve: same colour and marker as the curve without it
 MARKERS = 'osD^vP*X<>p'
 TICKS = (1, 1.5, 2, 3, 4, 6, 8)  # in each decade
 FEW_TICKS = (1, 2, 5)  # if there are several decades
@@ -24,11 +24,11 @@ class Point(NamedTuple):
     label: str
     x: float  # FLOPs in G, or milliseconds
     y: float | None  # accuracy; without one the model is a vertical line
-    hollow: bool = False  # x has another source than the label of the axis says
+    hollow: bool = False  # x has another source than the axis label says
 
 
 class Picture(NamedTuple):
-    """What a picture shows. All of its texts say where the numbers are from."""
+    """The content of a picture. Its texts say where the numbers come from."""
 
     xlabel: str
     ylabel: str
@@ -36,9 +36,9 @@ class Picture(NamedTuple):
     notes: tuple[str, ...] = ()
 
     def fingerprint(self) -> str:
-        """Return a hash of all that the picture shows.
+        """Return a hash of the content.
 
-        The PNG carries it, because its pixels depend on the version of matplotlib.
+        The PNG stores it, because the pixels depend on the version of matplotlib.
         """
         points = (f'{p.curve} {p.label} {p.x:.6f} {p.y} {p.hollow}' for p in self.points)
         lines = [self.xlabel, self.ylabel, *self.notes, *points]

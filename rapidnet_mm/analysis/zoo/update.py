@@ -1,4 +1,4 @@
-"""Count the models of the zoo again, and say which of its files are out of date."""
+"""Count the models of the zoo again, and find the files that are out of date."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from .metafiles import Entry, Zoo, by
 from .page import PAGE, page
 from .pictures import Picture, Point
 
-HOLLOW_AT = (224, 512)  # side of the image of FLOPs that others print, and side in the picture
+HOLLOW_AT = (224, 512)  # image side of the FLOPs that others print, and image side in the picture
 ATTENTION = 'with SE'  # squeeze-and-excitation: a curve of its own
 
 
 class Plot(NamedTuple):
-    """What a picture of the page shows."""
+    """The settings of a picture on the page."""
 
     path: str
     metric: str
@@ -71,7 +71,7 @@ def recount(zoo: Zoo, only: Callable[[Entry], bool] = lambda _: True) -> list[st
 
 
 def _counts(entry: Entry, backbone: str | None) -> dict[str, Any]:
-    """Return what the metafile should have as Metadata."""
+    """Return the correct ``Metadata`` of a model."""
     if 'Build' in entry.data:
         model = MODELS.build(dict(entry.data['Build'])).to('meta')
         return {'Backbone FLOPs': measure(model, _shape(backbone)).total.flops}
@@ -100,14 +100,14 @@ def _shape(text: str) -> tuple[int, int]:
 
 
 def texts(zoo: Zoo) -> dict[Path, str]:
-    """Return the texts that the metafiles and the page should have, by path."""
+    """Return the correct texts of the metafiles and the page, by path."""
     files = {path: _metafile(path, content) for path, content in zoo.files.items()}
     captions = {plot.path: plot.caption for name, plot in PLOTS.items() if picture(zoo, name)}
     return {**files, metafiles.ROOT / PAGE: page(zoo, captions)}
 
 
 def stale(zoo: Zoo) -> dict[Path, bytes]:
-    """Return the files that are out of date, with the content that they should have."""
+    """Return the files that are out of date, with their correct content."""
     contents = {path: text.encode() for path, text in texts(zoo).items()}
     old = {p: data for p, data in contents.items() if not p.is_file() or p.read_bytes() != data}
     for name, plot in PLOTS.items():
@@ -119,7 +119,7 @@ def stale(zoo: Zoo) -> dict[Path, bytes]:
 
 
 def _metafile(path: Path, content: Mapping[str, Any]) -> str:
-    """Return the text of a metafile in its one form, with the comment at its top."""
+    """Return the text of a metafile in our format, with the comment at its top."""
     comment = [line for line in path.read_text().splitlines(True) if line.startswith('#')]
     order = ('Name', 'Row', 'In Collection', 'Config', 'Table', 'Counted', 'Build', 'Metadata')
     content = dict(content)
@@ -133,7 +133,7 @@ def _metafile(path: Path, content: Mapping[str, Any]) -> str:
 
 
 def picture(zoo: Zoo, name: str) -> Picture | None:
-    """Return what a picture shows: the models of its tables; None if there are none."""
+    """Return the content of a picture: the models of its tables; None if there are none."""
     plot = PLOTS[name]
     points = list(_points(zoo, name, plot.metric))
     notes = []
@@ -158,7 +158,7 @@ def _points(zoo: Zoo, name: str, metric: str) -> Iterator[Point]:
 
 
 def _flops(entry: Entry, table: Mapping[str, Any]) -> tuple[float | None, bool]:
-    """Return FLOPs, and whether they are worked out from those that others print."""
+    """Return FLOPs, and whether they are calculated from printed FLOPs."""
     if 'Backbone' not in table:
         return entry.counts.get('FLOPs'), False
     printed = entry.printed.get('backbone FLOPs at 224x224')

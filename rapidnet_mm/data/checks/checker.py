@@ -76,7 +76,7 @@ class DatasetChecker(ABC):
         """
 
     def highest_class(self) -> int | None:
-        """Return the highest class number that :meth:`check` met; None if names say how many."""
+        """Return the highest class number that :meth:`check` found; None for named classes."""
         return None
 
     def is_remote(self) -> bool:

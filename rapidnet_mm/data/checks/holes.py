@@ -1,8 +1,8 @@
-"""Does a JPEG have a hole: zeros in the place of bytes that were never written?
+"""Find holes in JPEG files: zeros where bytes were never written.
 
-A disk that loses power, or a copy that is cut short, leaves runs of zeros inside a file. Decoders
-of JPEG read them as pixels, and the image is grey or torn from there on. PNG has checksums.
-The other formats can hold such runs rightly, and so can most scans of a progressive JPEG.
+If a disk loses power or a copy stops early, runs of zeros can remain inside a file. JPEG decoders
+read them as pixels, so the rest of the image is grey or shifted. PNG needs no such search, because
+it has checksums. In other formats, and in most scans of a progressive JPEG, such runs can be valid.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-# With the usual Huffman tables, so many zeros are blocks that no encoder writes.
+# With the usual Huffman tables, no encoder writes so many zero bytes in a row.
 HOLE = bytes(64)
 DQT, DHT, SOS, EOI = 0xDB, 0xC4, 0xDA, 0xD9
 PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
@@ -24,7 +24,7 @@ class Scan(NamedTuple):
         start: position of the first byte.
         end: position after the last byte.
         tables: the Huffman tables that it uses, by class (0 for DC, 1 for AC) and number.
-        may_be_zero: whether zeros are ordinary in it, whatever the tables are.
+        may_be_zero: whether runs of zeros are valid in it, with any tables.
     """
 
     start: int
@@ -39,7 +39,7 @@ def hole_in(data: bytes) -> str | None:
     Args:
         data: the whole file.
     """
-    # Most files hold no such run at all, and this search takes microseconds.
+    # Most files have no such run, and this search takes microseconds.
     if HOLE not in data:
         return None
     place = _place_of_hole(data) if data.startswith(b'\xff\xd8\xff') else None
@@ -47,7 +47,7 @@ def hole_in(data: bytes) -> str | None:
 
 
 def _place_of_hole(data: bytes) -> int | None:
-    zero_codes: dict[tuple[int, int], int] = {}  # the symbol that zero bits stand for, by table
+    zero_codes: dict[tuple[int, int], int] = {}  # by table, the symbol whose code is all zero bits
     try:
         for kind, part in _segments(data):
             if isinstance(part, Scan):
@@ -58,7 +58,7 @@ def _place_of_hole(data: bytes) -> int | None:
                 return place
             elif kind == DHT:
                 zero_codes.update(_zero_codes(data[part.start : part.stop]))
-    except (IndexError, ValueError):  # the structure is not that of a JPEG; the decoder will say so
+    except (IndexError, ValueError):  # not a valid JPEG; the decoder will say so
         pass
     return None
 
@@ -113,12 +113,12 @@ def _scan(data: bytes, content: range, progressive: bool, start: int, end: int) 
 
 
 def _is_plain(scan: Scan, zero_codes: dict[tuple[int, int], int]) -> bool:
-    """Return whether zeros are blocks of one colour: no difference, and no coefficient."""
+    """Return whether zero bits encode blocks of one colour: no difference and no coefficient."""
     return all(zero_codes.get(table, 1) & 15 == 0 for table in scan.tables)
 
 
 def _zero_codes(content: bytes) -> Iterator[tuple[tuple[int, int], int]]:
-    """Yield each Huffman table, and the symbol whose code has zero bits only: the first."""
+    """Yield each Huffman table, and its first symbol, whose code is all zero bits."""
     position = 0
     while position < len(content):
         number, counts = content[position], content[position + 1 : position + 17]

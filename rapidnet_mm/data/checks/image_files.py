@@ -1,7 +1,7 @@
-"""Are all images there, and whole? The structure of each file is read, and nothing is decoded.
+"""Check that all image files exist and are whole. Only their structure is read, without decoding.
 
-Holes in JPEGs are looked for too where that takes seconds. In large data sets that is done when an
-image is loaded, see ``engine/hooks/bad_images.py``.
+In small data sets JPEGs are also searched for holes, which takes seconds. In large data sets this
+is done when an image is loaded, see ``engine/hooks/bad_images.py``.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from .holes import hole_in
 from .image_formats import Damaged, Header, read_header
 from .notes import read_note, write_note
 
-VERSION = 3  # raise it when the check of a file becomes stricter: older notes then do not count
+VERSION = 3  # raise it when the check becomes stricter, so that old notes are not used
 THREADS = 16  # they wait for the disk or the network, not for the processor
 BATCH = 64  # image files that a thread reads before it reports
 PATIENCE = 3.0  # seconds before a progress bar appears
-READ_WHOLE = 2**30  # bytes of new images that are looked through for holes before a training
+READ_WHOLE = 2**30  # if all new images have at most so many bytes, they are searched for holes
 NAMED = 3  # bad files that a message names
 PIXELS, SIDE = 2**30, 2**20  # OpenCV loads no larger images; these can be set by its variables
 _LOG_LEVEL = Lock()
@@ -132,7 +132,7 @@ def state_of(path: str) -> list[int] | None:
 
 
 def look_at(path: str, whole: bool = True) -> ImageFile:
-    """Read the structure of an image file, and with ``whole`` look for a hole in all its bytes."""
+    """Read the structure of an image file; with ``whole``, also search all bytes for a hole."""
     try:
         if fault := name_fault(path) or _kind_fault(os.stat(path).st_mode):
             return ImageFile(fault)
@@ -215,8 +215,8 @@ def _other_format(path: str) -> tuple[Header | None, str | None]:
 
 @contextmanager
 def _quiet_opencv() -> Iterator[None]:
-    """Keep OpenCV from writing to stderr what the check says in one line."""
-    with _LOG_LEVEL:  # it is one for all threads
+    """Stop OpenCV from writing to stderr. The check says the same in one line."""
+    with _LOG_LEVEL:  # all threads share one log level
         level = cv2.getLogLevel()
         cv2.setLogLevel(0)
         try:

@@ -1,4 +1,4 @@
-"""What can be wrong with a list of images and classes, one ``FILE CLASS`` a line."""
+"""Check a list of images and classes, with one ``FILE CLASS`` per line."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def check_image_list(
 
     Args:
         file: the list.
-        folder: where the images are; their names in the list are relative to it.
+        folder: the folder of the images; the names in the list are relative to it.
         with_label: whether each line has a class number after the name of the file.
         classes: the names of the classes, if the config gives them.
 
     Raises:
-        UserError: a line is not as it should be, or images cannot be used.
+        UserError: a line is wrong, or images cannot be used.
     """
     if not os.path.isfile(file):
         raise UserError(
@@ -44,7 +44,7 @@ def check_image_list(
 
 
 def _entries(file: str, with_label: bool) -> Iterator[tuple[str, int | None]]:
-    """Yield the names and class numbers in a list, which MMPretrain splits at the last blank."""
+    """Yield names and class numbers from a list. Like MMPretrain, split at the last space."""
     try:
         with open(file, encoding='utf-8') as content:
             lines = content.read().split('\n')

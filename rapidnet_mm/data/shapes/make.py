@@ -3,7 +3,7 @@
 The pictures look like photographs: textured shapes overlap between a sky and a ground. They are
 drawn from a seed and stored as COCO instances and as label images like ADE20K's::
 
-    ROOT/dataset.json                        the arguments, hashes; marks the folder as ours
+    ROOT/dataset.json                        arguments and hashes; marks the folder as ours
     ROOT/annotations/instances_train.json    boxes, polygons, crowds as RLE; ids have gaps
     ROOT/train/000001.jpg                    RGB, JPEG quality 90
     ROOT/labels/train/000001.png             uint8: 0 unlabelled, then SEMANTIC_CLASSES from 1
@@ -31,7 +31,7 @@ from .scenes import Scene, draw_object, draw_scene
 
 MARKER = 'dataset.json'
 SPLITS = ('train', 'val')
-HASHES = 'files'  # in dataset.json: what the files are, so that none is lost that was changed
+HASHES = 'files'  # key in dataset.json: the hashes of the files, to keep files that were changed
 NAMES = re.compile(
     r'(train|val)/(\w+/)?\d{6}\.jpg|labels/(train|val)/\d{6}\.png'
     r'|annotations/instances_(train|val)\.json'
@@ -50,8 +50,8 @@ def make_shapes(root, train: int = 200, val: int = 50, size=(256, 192), seed: in
     """Write scenes with boxes, masks and label images to the folder ``root``; return its path.
 
     The same arguments give the same bytes. If the folder holds this data set already, nothing is
-    written. A data set that was made with other arguments is replaced. A folder with other files,
-    or with files that were changed, stays as it is. An interrupted call leaves no half of one.
+    written. A data set that was made with other arguments is replaced. A folder with other
+    files, or with changed files, stays as it is. An interrupted call leaves no incomplete data set.
 
     Args:
         root: the folder to write.
@@ -167,20 +167,20 @@ def _check_replaceable(root: Path) -> None:
 
 
 def _files_in(root: Path) -> Iterator[tuple[str, Path]]:
-    """Yield all that is in a folder with its name in it, without the folders themselves."""
+    """Yield all files in a folder, each with its path relative to the folder."""
     for path in sorted(root.rglob('*')):
         if path.is_symlink() or not path.is_dir():
             yield path.relative_to(root).as_posix(), path
 
 
 def _is_ours(name: str, path: Path, marker: dict | None) -> bool:
-    """Return whether a file of a data set is as it was written."""
+    """Return whether a file of a data set was not changed since it was written."""
     if marker is None:
         return False
     if name == MARKER:
         return True
     hashes = marker.get(HASHES)
-    if hashes is None:  # an earlier version did not write any
+    if hashes is None:  # written by an earlier version, without hashes
         return NAMES.fullmatch(name) is not None
     return path.is_file() and not path.is_symlink() and hashes.get(name) == _hash_of(path)
 

@@ -65,11 +65,11 @@ class BadImagesHook(Hook):
                 line = f'{path} cannot be decoded: another image takes its place; get it again'
                 if is_main_process():
                     runner.logger.warning(line)
-                else:  # the loggers of the other processes are silent
+                else:  # only the main process logs
                     print(f'warning: {line}', file=sys.stderr)
 
     def after_train(self, runner: Any) -> None:
-        """Say how many bad images there were in all processes."""
+        """Log how many images could not be decoded in all processes."""
         named = set().union(*all_gather_object(self.named))
         if named:
             total = sum(len(guard.is_bad) for guard in self.guards)
@@ -120,7 +120,7 @@ class Guard:
                 return self.prepare(index)
             except Exception:
                 reason = self._reason(index)
-                if reason is None:  # not the image, but a step after it
+                if reason is None:  # the image is fine; a later step failed
                     raise
         if self.dataset.test_mode:
             raise BadImageError(
@@ -141,7 +141,7 @@ class Guard:
         return str(self.dataset.get_data_info(index).get('img_path'))
 
     def _hole(self, index: int) -> str | None:
-        """Return where the image has a hole, which decoders do not notice. It is read once."""
+        """Return where the image has a hole, which decoders ignore. Each file is checked once."""
         if self.is_whole[index]:
             return None
         hole = None

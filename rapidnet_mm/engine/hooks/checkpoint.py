@@ -69,8 +69,8 @@ class AtomicCheckpointHook(CheckpointHook):
         """Remove the half-written files of a killed run."""
         super().before_train(runner)
         if getattr(runner, '_resume', False):
-            # The checkpoint that the training goes on from is saved again after a best validation,
-            # unless it lies elsewhere. What it says of itself is wrong in a copied folder.
+            # After a best validation, the last checkpoint is saved again. After a resume, that is
+            # the resumed one, if it is in this folder. In a copied folder its stored path is wrong.
             resumed = Path(runner._load_from)
             own = resumed.resolve().parent == Path(self.out_dir).resolve()
             self.last_ckpt = str(Path(self.out_dir, resumed.name)) if own else None

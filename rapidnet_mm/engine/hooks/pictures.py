@@ -19,9 +19,9 @@ from ...files import is_foreign, same_name
 
 
 class _PicturesHook(Hook):
-    """Writes a picture of every test image, under the image's name.
+    """Writes a picture of every test image, with the name of the image.
 
-    Images of the same name lie in different folders, and so do their pictures.
+    If two images have the same name, the pictures go to folders like those of the images.
 
     Args:
         out_dir: the folder of the pictures.
@@ -34,10 +34,10 @@ class _PicturesHook(Hook):
         self._names: dict[str, Path] = {}
 
     def before_test(self, runner: Any) -> None:
-        """Choose the names.
+        """Choose the names of the pictures.
 
         Raises:
-            UserError: a picture would replace a file of somebody else.
+            UserError: a picture would replace a file that no command of ours has written.
         """
         dataset = runner.test_dataloader.dataset
         infos = map(dataset.get_data_info, range(len(dataset)))
@@ -64,7 +64,7 @@ class _PicturesHook(Hook):
             write_image(picture[..., ::-1], self.out_dir / name)
 
     def _names_of(self, sources: Iterable[str]) -> dict[str, Path]:
-        """Return where in the folder the pictures of all images go."""
+        """Return the paths of the pictures of all images, relative to the folder."""
         paths = {source: Path(source) for source in sources}
         names = {source: self._name(path) for source, path in paths.items()}
         if same_name(names.values(), self.out_dir) is None:
@@ -81,7 +81,7 @@ class _PicturesHook(Hook):
         raise NotImplementedError
 
     def _name(self, source: Path) -> Path:
-        """Return where in the folder the picture of a file goes."""
+        """Return the path of the picture of an image, relative to the folder."""
         return Path(source.name).with_suffix('.jpg')
 
 
@@ -100,9 +100,9 @@ class DetectionPicturesHook(_PicturesHook):
         self._visualizer: Any = None
 
     def before_test(self, runner: Any) -> None:
-        """Choose the names, and make what draws."""
+        """Choose the names, and build the visualizer."""
         super().before_test(runner)
-        # The runner's own visualizer would also keep each picture among the logs.
+        # The runner's own visualizer would also write each picture to the logs.
         config = {**runner.cfg.visualizer, 'vis_backends': None, 'name': f'in {self.out_dir}'}
         self._visualizer = VISUALIZERS.build(config)
         self._visualizer.dataset_meta = runner.test_dataloader.dataset.metainfo

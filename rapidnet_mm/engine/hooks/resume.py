@@ -61,7 +61,7 @@ class ResumeHook(Hook):
         if not isinstance(loop, ExactEpochLoop | ExactIterLoop):
             print_log(
                 f'{type(loop).__name__} is a loop of its own, and it decides where to go on: '
-                'images and random numbers are others than without the interruption',
+                'images and random numbers may differ from those of a training without a stop',
                 logger='current',
                 level=logging.WARNING,
             )

@@ -1,4 +1,4 @@
-"""Measures the model itself beside the average of its weights."""
+"""Validate the model itself, not only the average of its weights."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from mmengine.registry import HOOKS
 
 @HOOKS.register_module()
 class UnaveragedMetricsHook(Hook):
-    """After every validation of averaged weights, measures the weights that are trained too.
+    """Validates the trained weights too, after every validation of the averaged weights.
 
     MMEngine's ``EMAHook`` validates the average. This hook adds the metrics of the model itself
-    under ``model/``, such as ``model/accuracy/top1``: in the log, in the curves and in what other
-    hooks see. Without an ``EMAHook`` it does nothing. It has to come after that hook, which gives
-    the model its own weights back.
+    with the prefix ``model/``, such as ``model/accuracy/top1``. They are in the log, in the curves
+    and in the metrics that other hooks get. Without an ``EMAHook`` this hook does nothing. It must
+    run after the ``EMAHook``, which restores the model's own weights.
     """
 
     priority = 'NORMAL'

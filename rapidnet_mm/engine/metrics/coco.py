@@ -160,8 +160,8 @@ class CocoAP(BaseMetric):
         classwise: print AP per category too.
         collect_device: where results of several processes meet, 'cpu' or 'gpu'.
         prefix: replaces ``coco`` in the names.
-        outfile_prefix: if given, write ``PREFIX.bbox.json`` and ``PREFIX.segm.json``, as COCO's
-            test server takes them, and measure nothing. The file needs no annotations then.
+        outfile_prefix: if given, write ``PREFIX.bbox.json`` and ``PREFIX.segm.json`` for COCO's
+            test server, and compute no metrics. Then ``ann_file`` needs no annotations.
 
     Raises:
         UserError: an unknown metric or backend, or an annotation file that is missing.

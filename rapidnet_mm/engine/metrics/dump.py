@@ -1,4 +1,4 @@
-"""All predictions of a test in a file, as the tools of the MM family read them."""
+"""Write all predictions of a test into a file that the tools of the MM family can read."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ ENDINGS = ('.pkl', '.pickle')
 
 
 def dump_predictions(runner: Runner, path: str) -> None:
-    """Let the test of a runner write its predictions into a pickle file: a list, one an image.
+    """Make a test write its predictions into a pickle file: a list with one entry per image.
 
-    Masks of detectors are written as RLE, which is small.
+    Masks of detectors are written as RLE, to save space.
 
     Raises:
         UserError: the file has another ending, or cannot be written.
@@ -23,7 +23,9 @@ def dump_predictions(runner: Runner, path: str) -> None:
         raise UserError(f'--dump {path}: the file must end with {" or ".join(ENDINGS)}')
     writable_file(path, '--dump')
     if runner.cfg.get('default_scope') == 'mmdet':
-        from mmdet.evaluation import DumpDetResults as kind  # heavy, and not for other tasks
+        from mmdet.evaluation import (
+            DumpDetResults as kind,
+        )  # slow to import, and only for detectors
     else:
         kind = DumpResults
     runner.test_evaluator.metrics.append(kind(out_file_path=path))
