@@ -15,6 +15,8 @@ from mmengine.optim.scheduler import (
 )
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
+from .schedules import CosineWithWarmUpLR
+
 LONGEST_WARM_UP = 0.5  # share of a training; published recipes have less than a tenth
 ENDLESS = 10**8  # a schedule without an end has a larger number as its end in MMEngine
 SLACK = 1.05  # the last steps of a decay may be after the end of the training
@@ -54,14 +56,16 @@ def _doubts(scheduler: Any, length: Length) -> Iterator[str]:
     if begin >= total:
         yield f'begins after {begin} {unit}, but the training has {total}: it does nothing'
         return
-    if _is_warm_up(scheduler):
-        if end - begin > LONGEST_WARM_UP * (total - begin):
-            fit = max(1, total // 10)
-            yield (
-                f'warms up for {end - begin} {unit} of {total}: the learning rate is too low for '
-                f'most of the training; set its end to about {begin + fit}, or train longer'
-            )
-    elif isinstance(scheduler, MultiStepParamScheduler):
+    steps = _warm_up_of(scheduler)
+    if steps > LONGEST_WARM_UP * (total - begin):
+        key, fit = ('warm_up', 0) if hasattr(scheduler, 'warm_up') else ('end', begin)
+        yield (
+            f'warms up for {steps} {unit} of {total}: the learning rate is too low for most of the '
+            f'training; set its {key} to about {fit + max(1, total // 10)}, or train longer'
+        )
+    if isinstance(scheduler, CosineWithWarmUpLR) and end > SLACK * total:
+        yield _late(end, total, unit)
+    if isinstance(scheduler, MultiStepParamScheduler):
         late = sorted(step for step in scheduler.milestones if begin + step >= total)
         if late:
             yield (
@@ -77,13 +81,22 @@ def _doubts(scheduler: Any, length: Length) -> Iterator[str]:
     elif isinstance(scheduler, CosineAnnealingParamScheduler | PolyParamScheduler):
         finish = begin + scheduler.T_max if hasattr(scheduler, 'T_max') else end
         if SLACK * total < finish < ENDLESS:
-            yield (
-                f'ends after {finish} {unit}, but the training has {total}: the learning rate '
-                'stays high; set its end to fit'
-            )
+            yield _late(finish, total, unit)
 
 
-def _is_warm_up(scheduler: Any) -> bool:
-    if isinstance(scheduler, LinearParamScheduler):
-        return scheduler.start_factor < scheduler.end_factor
-    return isinstance(scheduler, ConstantParamScheduler) and scheduler.factor < 1
+def _late(finish: int, total: int, unit: str) -> str:
+    return (
+        f'ends after {finish} {unit}, but the training has {total}: the learning rate stays high; '
+        'set its end to fit'
+    )
+
+
+def _warm_up_of(scheduler: Any) -> int:
+    """Return the number of steps with a low learning rate at the beginning."""
+    if isinstance(scheduler, CosineWithWarmUpLR):
+        return scheduler.warm_up
+    rises = isinstance(scheduler, LinearParamScheduler) and (
+        scheduler.start_factor < scheduler.end_factor
+    )
+    is_low = isinstance(scheduler, ConstantParamScheduler) and scheduler.factor < 1
+    return scheduler.end - scheduler.begin if rises or is_low else 0

@@ -17,7 +17,7 @@ LAYER_SCALE = 0.5  # as in the configs for the built-in data
 # A training from random weights is twice as long, as in the ReXNet paper (Table A4).
 STRETCH = 2
 WARM_UP = 1000  # iterations, if the schedule has no warm-up that can be stretched
-STEPS = ('begin', 'end', 'T_max', 'step_size', 'milestones', 'total_steps')
+STEPS = ('begin', 'end', 'T_max', 'step_size', 'milestones', 'total_steps', 'warm_up')
 LENGTHS = ('max_epochs', 'max_iters')
 
 
@@ -142,7 +142,8 @@ def _stretch(cfg: Config, changes: dict[str, Any]) -> None:
 
 
 def _is_warm_up(scheduler: Mapping) -> bool:
-    return str(scheduler.get('type')).endswith('LinearLR') and not scheduler.get('begin')
+    begins = str(scheduler.get('type')).endswith('LinearLR') and not scheduler.get('begin')
+    return begins or bool(scheduler.get('warm_up'))
 
 
 def _stretched(value: Any) -> Any:

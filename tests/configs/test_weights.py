@@ -139,6 +139,16 @@ def test_from_scratch_prints_what_it_changes_and_options_win(capsys):
     assert 'random weights already' in capsys.readouterr().out
 
 
+def test_from_scratch_stretches_a_warm_up_inside_a_cosine():
+    cfg = load_config(FOLDER / 'imagenet/rapidnet_ti_in1k.py')
+    cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint='x.pth')
+    (before,) = copy.deepcopy(cfg.param_scheduler)
+    start_from_scratch(cfg)
+    (after,) = cfg.param_scheduler
+    assert before.warm_up
+    assert (after.warm_up, after.end) == (2 * before.warm_up, 2 * before.end)
+
+
 def test_from_scratch_takes_files_out_of_lists_and_load_from_away():
     cfg = load_config(FOLDER / 'semfpn_rapidnet_m_ade20k.py')
     drawn = dict(type='Normal', layer='Conv2d')

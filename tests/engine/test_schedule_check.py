@@ -57,6 +57,16 @@ FAULTS = {
         dict(epochs=10, per_epoch=7),
         ['2100 iterations', '70'],
     ),
+    'warm-up inside a cosine': (
+        [
+            dict(
+                type='CosineWithWarmUpLR',
+                **dict(end=30, warm_up=20, warm_up_start=1e-6, eta_min=0, by_epoch=True),
+            )
+        ],
+        dict(epochs=30, per_epoch=5),
+        ['20 epochs of 30', 'warm_up to about 3'],
+    ),
     'begins after the end': (
         [dict(type='PolyLR', by_epoch=False, begin=500, end=900)],
         dict(iterations=400),
