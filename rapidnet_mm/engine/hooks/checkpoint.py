@@ -77,7 +77,7 @@ class AtomicCheckpointHook(CheckpointHook):
             own = resumed.resolve().parent == Path(self.out_dir).resolve()
             self.last_ckpt = str(Path(self.out_dir, resumed.name)) if own else None
         if is_main_process():
-            for pattern in ('epoch_*', 'iter_*', 'best_*', _pattern(self.filename_tmpl)):
+            for pattern in ('epoch_*', 'iter_*', 'best_*', f'{_pattern(self.filename_tmpl)}*'):
                 for partial in Path(self.out_dir).glob(f'.{pattern}.partial'):
                     partial.unlink(missing_ok=True)
 
