@@ -32,7 +32,7 @@ def test_a_url_that_cannot_be_is_refused_in_a_line(url):
 def test_a_length_that_is_no_number_is_not_known(length):
     class Answer:
         status = 200
-        headers = {'Content-Length': length}  # noqa: RUF012
+        headers = {'Content-Length': length}
 
     assert _extent(Answer) == (0, None)
 

@@ -286,6 +286,8 @@ def _faults(pair: Pair, allowed: set[int]) -> Iterator[tuple[str, str]]:
     if pair.label_fault:
         yield f'label {pair.label_fault}', ''
         return
+    if pair.label_size and min(pair.label_size) == 1:  # MMSegmentation leaves such an axis out
+        yield 'label that is one pixel wide or high, which cannot be loaded', ''
     if pair.image_size not in (None, pair.label_size):
         label, image = (f'{width}x{height}' for width, height in (pair.label_size, pair.image_size))
         yield 'label of another size than its image', f'{label}, not {image}'
