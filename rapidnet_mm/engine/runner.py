@@ -268,6 +268,8 @@ class CheckedRunner(Runner):
         with named_config_errors('train_cfg'):
             loop = super().build_train_loop(exact_loop(loop))
         loader = loop.dataloader
+        if not len(loader.dataset):  # a sampler that never ends would look for images for ever
+            raise UserError('train_dataloader.dataset has no images')
         if isinstance(loop, EpochBasedTrainLoop) and not len(loader):
             batches = loader.batch_sampler
             reason = ', and drop_last=True leaves out what is less' if batches.drop_last else ''

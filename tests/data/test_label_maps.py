@@ -329,3 +329,8 @@ def test_notes_of_pairs_are_json(root, cache):
     check(dataset(root))
     (path,) = cache.glob('*.json')
     assert len(json.loads(path.read_bytes())) == 5
+
+
+@pytest.mark.parametrize('indices', [[0, 99], 'all', [[0]]])
+def test_indices_that_are_none_are_named(root, indices):
+    assert 'indices must be' in refusal(check, dataset(root, indices=indices))
