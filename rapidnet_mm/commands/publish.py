@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> None:
 def _read_metrics(path: str | None) -> dict:
     try:
         metrics = json.loads(Path(path).read_text()) if path else {}
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise UserError(f'--metrics {path} cannot be read: {one_line(error)}') from error
     if not isinstance(metrics, dict):
         raise UserError(f'--metrics {path} holds no metrics by name; give what test --out wrote')

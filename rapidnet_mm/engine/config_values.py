@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -46,6 +47,9 @@ SOME = Kind(
 )
 HOOKS = Kind('a dict of dicts', lambda v: DICT.holds(v) and _is_list([x for x in v.values() if x]))
 TEXT = Kind('a string', lambda v: isinstance(v, str) or hasattr(v, '__fspath__'))
+TEMPLATE = Kind(
+    "the name of a file with one {} in it, such as 'step_{}.pth'", lambda v: _is_template(v)
+)
 FLAG = Kind('True or False', lambda v: isinstance(v, bool))
 POSITIVE, COUNT = _whole(1), _whole(0)
 # CheckpointHook understands -1 as "never", and as "all" for the number of files.
@@ -94,6 +98,7 @@ OPTIONAL = {
     'default_hooks.checkpoint.interval': INTERVAL,
     'default_hooks.checkpoint.max_keep_ckpts': INTERVAL,
     'default_hooks.checkpoint.out_dir': TEXT,
+    'default_hooks.checkpoint.filename_tmpl': TEMPLATE,
     'default_scope': TEXT,
     'work_dir': TEXT,
     'load_from': TEXT,
@@ -128,6 +133,12 @@ SCHEDULE = {
     'end_factor': RATE,
 }
 MISSING = object()
+
+
+def _is_template(value: Any) -> bool:
+    if not isinstance(value, str) or not re.fullmatch(r'[^/{}]*\{(:0?\d?d?)?\}[^/{}]*', value):
+        return False
+    return value.format(1) != value.format(12)
 
 
 def check_values(cfg: Config, name: str) -> None:

@@ -73,21 +73,22 @@ def _draws(hook: Hook) -> bool:
     return isinstance(hook, CurvesHook) or type(hook).__name__.endswith('VisualizationHook')
 
 
-def check_is_free(folder: Path, resumed: Path | None) -> None:
+def check_is_free(folder: Path, resumed: Path | None, template: str | None = None) -> None:
     """Refuse a folder with checkpoints of another training: new ones would replace them.
 
     Args:
         folder: where this training saves checkpoints.
         resumed: the checkpoint that it goes on from.
+        template: the names that the config gives to checkpoints.
 
     Raises:
         UserError: the folder has some.
     """
     if resumed is not None and resumed.resolve().parent == folder.resolve():
         return
-    files = [*checkpoint_files(folder), *folder.glob('best_*.pth')]
+    files = [*checkpoint_files(folder, template), *folder.glob('best_*.pth')]
     if files:
-        newest = max(files, key=lambda file: file.stat().st_mtime).name
+        newest = max(files, key=lambda file: file.lstat().st_mtime).name
         raise UserError(
             f'{folder} has checkpoints of a training ({newest}); go on with it with --resume, or '
             'choose another folder with --work-dir'

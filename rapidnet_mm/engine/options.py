@@ -47,6 +47,8 @@ def parse_options(texts: Mapping[str, str] | None) -> dict[str, Any]:
             values[key] = DictAction._parse_iterable(text)
         except AssertionError as error:
             raise UserError(f'--cfg-options {key}={text}: brackets do not match') from error
+        except RecursionError as error:
+            raise UserError(f'--cfg-options {key}: brackets are nested too deep') from error
     return values
 
 

@@ -32,7 +32,12 @@ from .exact.loops import exact_loop
 from .first_steps import FirstSteps
 from .fit import check_channels, fit_to_device
 from .hooks.bad_images import guard_images
-from .hooks.checkpoint import checkpoint_files, checkpoint_folder, latest_checkpoint
+from .hooks.checkpoint import (
+    checkpoint_files,
+    checkpoint_folder,
+    checkpoint_template,
+    latest_checkpoint,
+)
 from .hooks.finite import FiniteLossHook
 from .hooks.resume import ResumeHook
 from .hooks.stop import StopHook
@@ -98,10 +103,10 @@ def resume_from(cfg: Config, checkpoint: str) -> None:
     Raises:
         UserError: the checkpoint does not exist, or none is whole.
     """
-    folder = checkpoint_folder(cfg)
-    path = latest_checkpoint(folder) if checkpoint == 'auto' else Path(checkpoint)
+    folder, template = checkpoint_folder(cfg), checkpoint_template(cfg)
+    path = latest_checkpoint(folder, template) if checkpoint == 'auto' else Path(checkpoint)
     if path is None:
-        if checkpoint_files(folder):
+        if checkpoint_files(folder, template):
             raise UserError(
                 f'--resume: no checkpoint in {folder} is whole; move them away, or choose another '
                 '--work-dir, to start from the beginning'
@@ -126,7 +131,7 @@ def _choose_start(cfg: Config, launcher: str) -> Any:
         resume_from(cfg, 'auto')
     resumed = Path(cfg.load_from) if cfg.get('resume') else None
     if is_first_process(launcher):
-        check_is_free(checkpoint_folder(cfg), resumed)
+        check_is_free(checkpoint_folder(cfg), resumed, checkpoint_template(cfg))
     if resumed is not None:
         _take_seed(cfg)
     return guard
@@ -264,6 +269,8 @@ class CheckedRunner(Runner):
         with named_config_errors('train_cfg'):
             loop = super().build_train_loop(exact_loop(loop))
         loader = loop.dataloader
+        if not len(loader.dataset):  # a sampler that never ends would look for images for ever
+            raise UserError('train_dataloader.dataset has no images')
         if isinstance(loop, EpochBasedTrainLoop) and not len(loader):
             batches = loader.batch_sampler
             reason = ', and drop_last=True leaves out what is less' if batches.drop_last else ''

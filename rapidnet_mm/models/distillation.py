@@ -22,7 +22,7 @@ from ..errors import UserError
 from ..weights.content import state_of
 from ..weights.known import entry_of
 from ..weights.load import coverage_of
-from ..weights.locate import locate
+from ..weights.locate import local_path, locate
 from ..weights.read import read_checkpoint
 
 SHARE = 0.5  # part of the loss that comes from the teacher
@@ -65,7 +65,7 @@ class Teacher:
             return
         file = self.checkpoint
         is_path = '://' not in file and entry_of(file) is None
-        if is_path and not Path(file).expanduser().is_file():
+        if is_path and not local_path(file).is_file():
             raise UserError(f'{self.name}: its weights {file} do not exist; {self._advice()}')
         try:
             locate(file)

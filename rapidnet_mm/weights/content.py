@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 from torch import Tensor
@@ -57,6 +59,17 @@ def dataset_meta(content: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     result: dict[str, Any] = {'classes': tuple(map(str, classes))}
     palette = entry.get('palette')
-    if palette is not None and not isinstance(palette, str):  # MMDetection writes 'random'
+    if _is_palette(palette):  # MMDetection writes 'random'
         result['palette'] = [tuple(int(value) for value in colour) for colour in palette]
     return result
+
+
+def _is_palette(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(
+        isinstance(colour, list | tuple) and len(colour) == 3 and all(map(_is_number, colour))
+        for colour in value
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and math.isfinite(value)

@@ -45,7 +45,10 @@ def downloaded(url: str, fault_of: Callable[[Path], str | None]) -> Path:
         UserError: it cannot be downloaded, or not in whole. The part that has arrived stays, and
             the next call goes on from there.
     """
-    path = cached_path(url)
+    try:
+        path = cached_path(url)
+    except ValueError as error:
+        raise UserError(f'checkpoint {url} is not a valid URL: {error}') from error
     if path.is_file():
         return path
     if (hub_file := _hub_file(url)) is not None:
@@ -60,6 +63,8 @@ def downloaded(url: str, fault_of: Callable[[Path], str | None]) -> Path:
         raise _failure(url, f'the server says {error.code} {error.reason}') from error
     except http.client.IncompleteRead as error:
         raise _failure(url, 'the connection broke off; run again') from error
+    except UnicodeError as error:
+        raise _failure(url, 'its host or its path has characters that no URL can have') from error
     except (OSError, http.client.HTTPException) as error:  # no network, disk full, connection lost
         reason = str(getattr(error, 'reason', None) or error) or type(error).__name__
         raise _failure(url, reason) from error
@@ -165,10 +170,10 @@ def _extent(response: Any) -> tuple[int, int | None]:
     """Return at which byte of the file the answer begins, and the length of the file."""
     if response.status == 206:
         content_range = response.headers.get('Content-Range', '')
-        match = re.match(r'bytes (\d+)-\d+/(\d+)', content_range)
+        match = re.match(r'bytes ([0-9]{1,18})-[0-9]+/([0-9]{1,18})', content_range)
         return (int(match[1]), int(match[2])) if match else (-1, None)
     length = response.headers.get('Content-Length')
-    return 0, int(length) if length and length.isdigit() else None
+    return 0, int(length) if length and re.fullmatch(r'[0-9]{1,18}', length) else None
 
 
 def _store(response: Any, part: Path, start: int, total: int | None) -> None:

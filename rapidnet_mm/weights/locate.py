@@ -20,7 +20,9 @@ import difflib
 import os
 import re
 import shutil
+import stat
 import sys
+import tempfile
 from functools import lru_cache
 from pathlib import Path
 
@@ -46,7 +48,7 @@ def locate(source: str | Path) -> Path:
             another SHA-256 than the table.
     """
     text = str(source)
-    path = Path(source).expanduser()
+    path = local_path(source)
     if path.is_file():
         return path
     if entry := entry_of(text):
@@ -58,12 +60,17 @@ def locate(source: str | Path) -> Path:
         text = _look_up(scheme, name)
     if text.startswith(('http://', 'https://')):
         return downloaded(text, fault_of)
-    path = Path(text).expanduser()
+    path = local_path(text)
     if path.is_dir():
         raise UserError(f'checkpoint {path} is a folder; name a file in it')
     if not path.is_file():
         raise UserError(f'checkpoint {path} does not exist (or is not a file){_nearest(text)}')
     return path
+
+
+def local_path(source: str | Path) -> Path:
+    """Return a path with ``~`` replaced; of a user who is not known it stays as it is."""
+    return Path(os.path.expanduser(source))
 
 
 def locate_start(source: str | Path, owner: str) -> Path:
@@ -78,7 +85,7 @@ def locate_start(source: str | Path, owner: str) -> Path:
     """
     text = str(source)
     is_path = '://' not in text and not entry_of(text)
-    if is_path and not Path(text).expanduser().exists():
+    if is_path and not local_path(text).exists():
         raise UserError(
             f'init_cfg of {owner}: {text} does not exist; put the ImageNet weights there, name '
             f'another file in its checkpoint, or start without (--from-scratch, or init_cfg=None)'
@@ -113,22 +120,45 @@ def copy_into(name: str, path: Path, folder: str | Path) -> Path:
         folder: an existing folder.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: it cannot be written, or another file has its name.
     """
     entry = entry_of(name)
     target = Path(folder, path.name)
     if entry is not None and path.name not in file_names(name, entry):
         target = Path(folder, name.rpartition('/')[2] + path.suffix)
-    if target.exists() and target.samefile(path):
-        return path
-    part = target.with_name(target.name + '.part')
     try:
-        shutil.copyfile(path, part)
-        os.replace(part, target)
+        if target.exists() and (target.samefile(path) or _same_content(target, path)):
+            return target
+        if os.path.lexists(target):
+            raise UserError(
+                f'{target} is there already, and it is another file than {name}; move it away, or '
+                'choose another --out-dir'
+            )
+        _copy(path, target)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise UserError(f'{target} cannot be written: {error.strerror}') from error
     return target
+
+
+def _same_content(one: Path, other: Path) -> bool:
+    return (
+        one.is_file()
+        and one.stat().st_size == other.stat().st_size
+        and sha256_of(one) == sha256_of(other)
+    )
+
+
+def _copy(path: Path, target: Path) -> None:
+    with tempfile.NamedTemporaryFile(dir=target.parent, suffix='.part', delete=False) as part:
+        try:
+            with open(path, 'rb') as source:
+                shutil.copyfileobj(source, part)
+            part.flush()
+            os.chmod(part.name, stat.S_IMODE(path.stat().st_mode) | stat.S_IRUSR | stat.S_IWUSR)
+            os.replace(part.name, target)
+        except BaseException:
+            os.unlink(part.name)
+            raise
 
 
 def _named(name: str, entry: Known) -> Path:

@@ -18,6 +18,7 @@ from ..errors import UserError
 from ..files import is_foreign, writable_file, write_output
 from .content import AVERAGED, dataset_meta, state_of, wrapper_of
 from .load import check_fit, weights_for
+from .locate import local_path
 from .read import read_checkpoint, unpickle
 from .safetensors_file import packed_with_checksum
 from .translate import to_ours
@@ -46,7 +47,7 @@ def convert(source: str, target: str | Path, trust: bool = False) -> str:
     target = Path(target)
     if target.suffix != '.safetensors':
         raise UserError(f'{target}: the name of the file to write must end in .safetensors')
-    if target.exists() and Path(source).expanduser().exists() and target.samefile(source):
+    if target.exists() and local_path(source).exists() and target.samefile(source):
         raise UserError(f'{target} is the file to read; write to another file')
     writable_file(target, 'the file to write:')
     content = unpickle(source) if trust else read_checkpoint(source)
@@ -96,7 +97,7 @@ def publish(
         raise UserError(f'{card} was changed since it was written; move it away, or delete it')
     write_checked(state, target, meta)
     lines = _card(model, config, config_text, target, digest, content, metrics or {})
-    write_output(''.join(f'{line}\n' for line in lines).encode(), card)
+    write_output(''.join(f'{line}\n' for line in lines).encode(errors='backslashreplace'), card)
     return target, card
 
 
@@ -146,7 +147,10 @@ def packed(state: Mapping[str, Tensor], meta: Mapping[str, Any] | None = None) -
             raise UserError(f'{name} is a sparse or quantized tensor, which the format cannot hold')
         # The format has neither channels last nor tensors that share memory.
         tensors[name] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
-    return packed_with_checksum(tensors, meta or {})
+    try:
+        return packed_with_checksum(tensors, meta or {})
+    except KeyError as error:  # of the table of types in safetensors
+        raise UserError(f'{error} is a type of number that the format cannot hold') from error
 
 
 def _same(one: Tensor, other: Tensor) -> bool:

@@ -140,6 +140,8 @@ def test_a_list_of_images_is_checked(root):
         (b'ant/0.JPEG\n', ['line 1', 'FILE CLASS']),
         (b'ant/0.JPEG ant\n', ['line 1', 'FILE CLASS']),
         (b'ant/0.JPEG -1\n', ['line 1', 'FILE CLASS']),
+        (b'ant/0.JPEG ' + b'9' * 5000, ['line 1', 'FILE CLASS']),
+        (b'ant/0.JPEG 0\rbee/0.JPEG 1', ['line 1', 'carriage return']),
         (b'ant/0.JPEG 3\n', ['num_classes is 3', 'class 3', 'num_classes=4']),
         (b'ant/0.JPEG 0\nant/9.JPEG 0\n', ['1 of 2 images', '9.JPEG (missing)', 'train.txt']),
         (b'ant/\xff.JPEG 0\n', ['UTF-8']),

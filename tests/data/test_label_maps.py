@@ -150,6 +150,12 @@ def test_one_message_counts_all_bad_files_by_kind(root):
     )
 
 
+def test_labels_of_one_pixel_in_a_direction_cannot_be_loaded(root):
+    save(root, 'a', (0, 1, 2), (1, 48))
+    Image.new('RGB', (48, 1)).save(root / 'images/train/a.jpg')
+    assert 'one pixel wide or high' in refusal(check, dataset(root))
+
+
 def test_a_photograph_that_lies_on_its_side_is_measured_as_it_is_loaded(root):
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -323,3 +329,8 @@ def test_notes_of_pairs_are_json(root, cache):
     check(dataset(root))
     (path,) = cache.glob('*.json')
     assert len(json.loads(path.read_bytes())) == 5
+
+
+@pytest.mark.parametrize('indices', [[0, 99], 'all', [[0]]])
+def test_indices_that_are_none_are_named(root, indices):
+    assert 'indices must be' in refusal(check, dataset(root, indices=indices))

@@ -80,6 +80,26 @@ def test_a_training_never_replaces_the_checkpoints_of_another(folder, tmp_path):
     disk.check_is_free(tmp_path, None)
 
 
+def test_a_training_without_images_does_not_wait_for_ever(folder, tmp_path):  # noqa: F811
+    cfg = configured('segmenter', folder, tmp_path / 'work')
+    cfg.train_dataloader.dataset = dict(
+        type='RepeatDataset', times=0, dataset=cfg.train_dataloader.dataset
+    )
+    with pytest.raises(UserError, match='no images'):
+        build_runner(cfg).train()
+
+
+def test_nor_those_that_have_other_names(folder, tmp_path):  # noqa: F811
+    before = saved(tmp_path / 'work/step-5.pth', 5).read_bytes()
+    cfg = configured('segmenter', folder, tmp_path / 'work')
+    cfg.default_hooks.checkpoint.filename_tmpl = 'step-{}.pth'
+    with pytest.raises(UserError, match=r'step-5\.pth.*--resume.*--work-dir'):
+        build_runner(cfg)
+    resume_from(cfg, 'auto')
+    assert cfg.load_from == str(tmp_path / 'work/step-5.pth')
+    assert (tmp_path / 'work/step-5.pth').read_bytes() == before
+
+
 HOLDER = """
 import sys
 from pathlib import Path

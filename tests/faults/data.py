@@ -252,6 +252,7 @@ DETECTION = (
     Fault('a fraction as id', of_object('id', 6.5), (OBJECT, 'id is not valid: 6.5')),
     Fault('true as id', of_object('id', True), (OBJECT, 'id is not valid: True')),
     Fault('null as id', of_object('id', None), (OBJECT, 'id is not valid: None')),
+    Fault('a negative id', of_image('id', -12), (IMAGE, 'id is not valid: -12')),
     Fault('a huge id', of_image('id', 10**30), (IMAGE, 'id is not valid')),
     Fault('an image id as a float', of_object('image_id', 12.0), (OBJECT, 'image_id 12.0')),
     Fault('an image id as a list', of_object('image_id', [12]), (OBJECT, 'image_id [12]')),

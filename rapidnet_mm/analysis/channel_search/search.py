@@ -17,6 +17,7 @@ from .space import Space, check_space, cost_of, draw
 from .training import Recipe, accuracy, scale_of, train
 
 FILE = 'results.jsonl'
+UNREADABLE = (ArithmeticError, KeyError, OSError, RecursionError, TypeError, ValueError)
 
 
 class Result(NamedTuple):
@@ -47,7 +48,7 @@ def read_results(file: Path, settings: Mapping[str, Any], space: Space, seed: in
         first, *others = map(json.loads, file.read_text().splitlines())
         earlier = dict(first['settings'])
         results = [_result(record) for record in others]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except UNREADABLE as error:
         raise UserError(f'{file} cannot be read as results of a search; move it away') from error
     changes = [
         f'{key} is {earlier.get(key)} there and {settings.get(key)} here'

@@ -103,6 +103,21 @@ class DatasetChecker(ABC):
         return {**given, 'pipeline': [], 'lazy_init': True}
 
 
+def subset_of(dataset: Any) -> list[Any]:
+    """Return the entries of a data set that its ``indices`` choose.
+
+    Raises:
+        UserError: there are not so many.
+    """
+    try:
+        return dataset._get_unserialized_subset(dataset._indices)
+    except (AttributeError, IndexError, TypeError) as error:
+        raise UserError(
+            f'indices must be a number, or a list of numbers below {len(dataset.data_list)}, which '
+            f'is how many images there are; it is {dataset._indices!r:.80}'
+        ) from error
+
+
 def _printable(line: str) -> str:
     """Return a text on one line: names of files can hold line breaks and bytes that are no text."""
     return line.replace('\n', ' ').encode(errors='backslashreplace').decode()

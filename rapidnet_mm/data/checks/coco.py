@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import UserError
-from .checker import DatasetChecker
+from .checker import DatasetChecker, subset_of
 from .coco_file import read_annotations
 from .coco_objects import Loading, check_objects
 from .image_files import check_images
@@ -244,7 +244,7 @@ def _used_images(
     images = dataset.data_list
     dataset.data_list = dataset.filter_data()
     if dataset._indices is not None:
-        dataset.data_list = dataset._get_unserialized_subset(dataset._indices)
+        dataset.data_list = subset_of(dataset)
     if not dataset.data_list:
         raise UserError(_nothing_left(dataset, images))
     if masks and unmasked:

@@ -19,7 +19,7 @@ def is_number(value: Any) -> bool:
 
 
 def _is_id(value: Any) -> bool:
-    return type(value) is int and -(2**63) <= value < 2**63
+    return type(value) is int and 0 <= value < 2**63  # the evaluation has no others
 
 
 def _is_side(value: Any) -> bool:
@@ -30,7 +30,7 @@ def _is_area(value: Any) -> bool:
     return is_number(value) and 0 <= value < 1e10  # COCO does not count larger objects
 
 
-ID: Rule = (_is_id, 'a whole number')
+ID: Rule = (_is_id, 'a whole number from 0')
 SIDE_LENGTH: Rule = (_is_side, f'a whole number from 1 to {SIDE}')
 TEXT: Rule = (lambda value: isinstance(value, str), 'a text')
 FILE_NAME: Rule = (lambda value: isinstance(value, str) and bool(value), 'the name of a file')

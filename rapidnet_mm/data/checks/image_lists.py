@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 
 from ...errors import UserError
@@ -46,19 +47,24 @@ def check_image_list(
 def _entries(file: str, with_label: bool) -> Iterator[tuple[str, int | None]]:
     """Yield names and class numbers from a list. Like MMPretrain, split at the last space."""
     try:
-        with open(file, encoding='utf-8') as content:
+        with open(file, encoding='utf-8', newline='\n') as content:
             lines = content.read().split('\n')
     except UnicodeDecodeError as error:
         raise UserError(f'ann_file {file} is not a text file in UTF-8') from error
     if not lines[-1]:
         del lines[-1]
     for number, line in enumerate(lines, 1):
+        if '\r' in line.rstrip('\r'):
+            raise UserError(
+                f'ann_file {file}, line {number} has a carriage return inside: end lines with a '
+                'line feed'
+            )
         name, _, label = line.strip().rpartition(' ')
         if not line.strip():
             raise UserError(f'ann_file {file}, line {number} is empty; remove it')
         if not with_label:
             yield line.rstrip('\r'), None
-        elif name and label.isascii() and label.isdigit():
+        elif name and re.fullmatch(r'[0-9]{1,18}', label):
             yield name, int(label)
         else:
             raise UserError(

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ...errors import UserError
-from .checker import DatasetChecker
+from .checker import DatasetChecker, subset_of
 from .image_files import check_images
 from .label_files import Pair, read_pairs
 from .messages import files_in, first_few, folders_beside, other_files, warn
@@ -149,7 +149,7 @@ def _used_items(dataset: BaseSegDataset) -> list[dict]:
     dataset.data_list = dataset.load_data_list()
     dataset.data_list = dataset.filter_data()
     if dataset._indices is not None:
-        dataset.data_list = dataset._get_unserialized_subset(dataset._indices)
+        dataset.data_list = subset_of(dataset)
     if not dataset.data_list:
         place = dataset.ann_file or dataset.data_prefix['img_path'] or '.'
         files = files_in(dataset.data_prefix['img_path'])
@@ -286,6 +286,8 @@ def _faults(pair: Pair, allowed: set[int]) -> Iterator[tuple[str, str]]:
     if pair.label_fault:
         yield f'label {pair.label_fault}', ''
         return
+    if pair.label_size and min(pair.label_size) == 1:  # MMSegmentation leaves such an axis out
+        yield 'label that is one pixel wide or high, which cannot be loaded', ''
     if pair.image_size not in (None, pair.label_size):
         label, image = (f'{width}x{height}' for width, height in (pair.label_size, pair.image_size))
         yield 'label of another size than its image', f'{label}, not {image}'

@@ -51,7 +51,7 @@ def read_note(subject: str) -> Any:
     """Return the content of the note about a subject; None if there is no readable note."""
     try:
         return json.loads(_note_file(subject).read_bytes())
-    except (OSError, ValueError):
+    except (OSError, RecursionError, ValueError):
         return None
 
 

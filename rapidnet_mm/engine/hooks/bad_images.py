@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from ...data.checks.holes import hole_in
 from ...errors import UserError, one_line
 from ..exact.draws import SeededDataset
 
+NARROW = 100  # an image of this ratio is narrow
 SPARED = 3  # so many bad images never stop a training, however small the data set is
 
 
@@ -106,7 +107,8 @@ class Guard:
         # The worker processes share the memory of these tensors with this one.
         self.is_bad = torch.zeros(len(dataset), dtype=torch.bool).share_memory_()
         self.is_whole = torch.zeros(len(dataset), dtype=torch.bool).share_memory_()
-        self.limit = torch.tensor(float(SPARED)).share_memory_()
+        # How many bad images are too many; 0 until the hook finds that this is training data.
+        self.limit = torch.tensor(0.0).share_memory_()
 
     def __call__(self, index: int) -> Any:
         """Return the prepared item; None if its image is bad, which makes MMEngine take another.
@@ -122,7 +124,7 @@ class Guard:
                 reason = self._reason(index)
                 if reason is None:  # the image is fine; a later step failed
                     raise
-        if self.dataset.test_mode:
+        if not self.limit:
             raise BadImageError(
                 f'{self.path(index)} cannot be decoded ({reason}); the metrics need every '
                 'image: get it again'
@@ -157,12 +159,21 @@ class Guard:
         item = self.dataset.get_data_info(index)
         for step in self.dataset.pipeline.transforms:
             if not type(step).__name__.startswith('Load'):
-                return None
+                return _too_narrow(item)
             try:
                 item = step(item)
             except Exception as error:  # readers raise almost anything for a damaged file
                 return f'{one_line(error) or type(error).__name__:.200}'
         return None
+
+
+def _too_narrow(item: Any) -> str | None:
+    """Return the size of an image that is so long and narrow that resizing would leave no pixel."""
+    image = item.get('img') if isinstance(item, Mapping) else None
+    height, width = getattr(image, 'shape', (1, 1))[:2]
+    if min(height, width) * NARROW > max(height, width):
+        return None
+    return f'its size of {width}x{height} pixels is too narrow to be resized'
 
 
 def _datasets(dataset: Any) -> Iterator[BaseDataset]:

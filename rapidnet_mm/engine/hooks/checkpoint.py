@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +77,7 @@ class AtomicCheckpointHook(CheckpointHook):
             own = resumed.resolve().parent == Path(self.out_dir).resolve()
             self.last_ckpt = str(Path(self.out_dir, resumed.name)) if own else None
         if is_main_process():
-            for pattern in ('epoch_*', 'iter_*', 'best_*'):
+            for pattern in ('epoch_*', 'iter_*', 'best_*', f'{_pattern(self.filename_tmpl)}*'):
                 for partial in Path(self.out_dir).glob(f'.{pattern}.partial'):
                     partial.unlink(missing_ok=True)
 
@@ -114,24 +116,43 @@ def checkpoint_folder(cfg: Config) -> Path:
     return Path(folder) / Path(work_dir.rstrip(os.sep)).name
 
 
-def checkpoint_files(folder: str | Path) -> list[Path]:
+def checkpoint_template(cfg: Config) -> str | None:
+    """Return what the config says of the names of checkpoints, such as ``'step_{}.pth'``."""
+    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    return hook.get('filename_tmpl')
+
+
+def checkpoint_files(folder: str | Path, template: str | None = None) -> list[Path]:
     """Return the checkpoints in a folder that a training can go on from, by their names.
 
     The best checkpoints have no optimizer state, so they do not count.
+
+    Args:
+        folder: where the training keeps them.
+        template: the names that the config gives them, besides those of MMEngine.
     """
-    return [*Path(folder).glob('epoch_*.pth'), *Path(folder).glob('iter_*.pth')]
+    patterns = ['epoch_*.pth', 'iter_*.pth', *([_pattern(template)] if template else [])]
+    return list(dict.fromkeys(file for p in patterns for file in Path(folder).glob(p)))
 
 
-def latest_checkpoint(folder: str | Path) -> Path | None:
+def _pattern(template: str) -> str:
+    return re.sub(r'\{.*\}', '*', glob.escape(template))
+
+
+def latest_checkpoint(folder: str | Path, template: str | None = None) -> Path | None:
     """Return the whole checkpoint that is furthest in the training, None if there is none.
 
     How far it is, the file says itself: times are lost when a folder is copied. Files that are not
     whole are named, in a line each, if they may be newer.
+
+    Args:
+        folder: as for :func:`checkpoint_files`.
+        template: as well.
     """
-    files = [_Candidate(path, _number(path)) for path in checkpoint_files(folder)]
+    files = [_Candidate(path, _number(path)) for path in checkpoint_files(folder, template)]
     # Reading takes time. Of many files, those with the highest numbers will do.
     files.sort(key=lambda candidate: candidate.number, reverse=True)
-    kinds = [[f for f in files if f.path.name.startswith(kind)] for kind in ('epoch_', 'iter_')]
+    kinds = [[f for f in files if _kind(f.path) == kind] for kind in (*KINDS, '')]
     whole: list[_Candidate] = []
     for kind in kinds:
         fine = 0
@@ -151,13 +172,18 @@ def latest_checkpoint(folder: str | Path) -> Path | None:
     return best and best.path
 
 
+KINDS = ('epoch_', 'iter_')
 # Of one kind.
 MOST_READ = 4
 
 
+def _kind(file: Path) -> str:
+    return next((kind for kind in KINDS if file.name.startswith(kind)), '')
+
+
 def _number(file: Path) -> int:
-    digits = file.stem.rpartition('_')[2]
-    return int(digits) if digits.isdigit() else 0
+    digits = re.search(r'([0-9]+)[^0-9]*$', file.stem)
+    return int(digits[1]) if digits else 0
 
 
 @dataclass

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
+
 from mmengine.evaluator import DumpResults
 from mmengine.runner import Runner
 
 from ...errors import UserError
-from ...files import writable_file
+from ...files import writable_file, write_output
 
 ENDINGS = ('.pkl', '.pickle')
 
@@ -28,4 +30,14 @@ def dump_predictions(runner: Runner, path: str) -> None:
         )  # slow to import, and only for detectors
     else:
         kind = DumpResults
-    runner.test_evaluator.metrics.append(kind(out_file_path=path))
+    kept = type('KeptResults', (_Kept, kind), {})
+    runner.test_evaluator.metrics.append(kept(out_file_path=path))
+
+
+class _Kept:
+    """Writes the predictions whole or not at all; the next run may replace its own file."""
+
+    def compute_metrics(self, results: list) -> dict:
+        """Write what the test has collected; there is no metric."""
+        write_output(pickle.dumps(results), self.out_file_path)
+        return {}

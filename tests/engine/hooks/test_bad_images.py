@@ -171,3 +171,18 @@ def test_a_training_goes_on_without_the_bad_image(tmp_path, monkeypatch):
     lines = [line for line in log.read_text().splitlines() if bad.name in line]
     assert len(lines) == 2
     assert (tmp_path / 'run/iter_12.pth').is_file()
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_a_loader_that_is_not_of_a_training_takes_no_other_image(folder, workers):
+    """Data sets of MMPretrain have no test_mode in validation."""
+    spoil(folder / '07.jpg')
+    with pytest.raises(UserError, match='the metrics need every image'):
+        list(loader(folder, workers=workers))
+
+
+@pytest.mark.parametrize('size', [(1, 3000), (3000, 1)])
+def test_an_image_too_narrow_for_a_step_is_named_as_such(folder, size):
+    Image.new('RGB', size).save(folder / '07.jpg')
+    with pytest.raises(UserError, match='too narrow to be resized'):
+        list(loader(folder, test_mode=True, workers=0, fails_at='07.jpg'))

@@ -9,7 +9,7 @@ from mmengine.fileio import LocalBackend, get_file_backend
 
 from rapidnet_mm.engine.hooks import AtomicBackend, AtomicCheckpointHook
 from rapidnet_mm.engine.hooks import checkpoint as module
-from rapidnet_mm.engine.hooks.checkpoint import _RemovesLater, latest_checkpoint
+from rapidnet_mm.engine.hooks.checkpoint import _RemovesLater, checkpoint_files, latest_checkpoint
 from rapidnet_mm.files import write_atomically
 
 
@@ -104,3 +104,18 @@ def test_iterations_count_as_epochs_do_and_names_without_a_number_come_last(tmp_
     for name in ('iter_9.pth', 'iter_10.pth'):
         (tmp_path / name).unlink()
     assert latest_checkpoint(tmp_path).name == 'epoch_last.pth'
+
+
+@pytest.mark.parametrize('template', ['step-{}.pth', '[x]{:03d}.ckpt', '{}.pth'])
+def test_checkpoints_with_names_of_the_configs_own_are_found(template, tmp_path):
+    for number in (9, 100):
+        torch.save({'meta': {'iter': number}}, tmp_path / template.format(number))
+    assert len(checkpoint_files(tmp_path, template)) == 2
+    assert not checkpoint_files(tmp_path)
+    assert latest_checkpoint(tmp_path, template).name == template.format(100)
+
+
+def test_digits_of_other_scripts_are_no_numbers(tmp_path):
+    torch.save({'meta': {'iter': 5}}, tmp_path / 'iter_5.pth')
+    torch.save({}, tmp_path / 'iter_\N{SUPERSCRIPT TWO}.pth')
+    assert latest_checkpoint(tmp_path).name == 'iter_5.pth'
