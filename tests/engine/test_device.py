@@ -11,7 +11,7 @@ from torch import nn
 from rapidnet_mm import UserError
 from rapidnet_mm.engine import config as engine_config
 from rapidnet_mm.engine import cpu
-from rapidnet_mm.engine import runner as engine_runner
+from rapidnet_mm.engine import fit
 from rapidnet_mm.engine.device import counted, default_device, device_name, wait_for_gpu
 
 
@@ -48,7 +48,7 @@ def test_an_apple_gpu_is_named_and_waited_for(monkeypatch):
 def test_on_an_apple_gpu_what_is_for_nvidia_is_off():
     loader = dict(pin_memory=True)
     cfg = Config(dict(sync_bn='torch', train_dataloader=loader, launcher='none'))
-    engine_runner._fit_to_device(cfg)
+    fit.fit_to_device(cfg)
     assert cfg.sync_bn is None
     assert cfg.train_dataloader.pin_memory is False
     assert 'custom_hooks' not in cfg
@@ -57,7 +57,7 @@ def test_on_an_apple_gpu_what_is_for_nvidia_is_off():
 @pytest.mark.usefixtures('apple')
 def test_several_processes_on_an_apple_gpu_are_refused():
     with pytest.raises(UserError, match=r'--launcher pytorch: .*Apple') as error:
-        engine_runner._fit_to_device(Config(dict(launcher='pytorch')))
+        fit.fit_to_device(Config(dict(launcher='pytorch')))
     assert '\n' not in str(error.value)
 
 
