@@ -10,8 +10,7 @@ from torch import nn
 
 from rapidnet_mm import UserError
 from rapidnet_mm.engine import config as engine_config
-from rapidnet_mm.engine import cpu
-from rapidnet_mm.engine import fit
+from rapidnet_mm.engine import cpu, fit
 from rapidnet_mm.engine.device import counted, default_device, device_name, wait_for_gpu
 
 
