@@ -9,7 +9,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from ..errors import UserError, one_line
-from .data_configs import SUFFIXES
+from .data_configs import SUFFIXES, check_imports, is_installed
 
 ENDINGS = ('.py', *SUFFIXES)
 
@@ -52,6 +52,11 @@ def _check_bases(path: Path, top: Path, above: tuple[Path, ...]) -> None:
             raise UserError(f'{place}: there is no _base_ {base}{reason}') from error
         if not file.is_file():
             raise UserError(f'{place}: its _base_ {base} does not exist ({file})')
+        if path.suffix != '.py' and file.suffix == '.py' and not is_installed(base, file):
+            raise UserError(
+                f'{place}: its _base_ {base} is code, and {path.suffix} files may name only the '
+                'code of installed packages; write a .py config'
+            )
         _check_bases(file, top, (*above, path.resolve()))
 
 
@@ -64,6 +69,7 @@ def _check_is_dict(path: Path, place: str) -> None:
         raise UserError(f'{place} cannot be read: {_fault(error)}') from error
     if not isinstance(content, dict):
         raise UserError(f'{place} holds a {type(content).__name__}, not settings by name')
+    check_imports(content.get('custom_imports'), place)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from mmengine.registry import Registry
 
 from ..errors import UserError
 
+PACKAGES = ('rapidnet_mm', 'mmdet', 'mmseg', 'mmpretrain', 'mmengine', 'mmcv')
 SUFFIXES = ('.yaml', '.yml', '.json')
 
 
@@ -56,6 +57,33 @@ def check_data_config(cfg: Config, path: Path) -> None:
                 f'config {path}: type {name} is not registered, and {path.suffix} files may not '
                 'name other code; write a .py config, or register it'
             )
+
+
+def check_imports(imports: Any, place: str) -> None:
+    """Check that a config of data has nothing imported but the packages that it is made for.
+
+    Raises:
+        UserError: its ``custom_imports`` name others.
+    """
+    if imports is None:
+        return
+    names = imports.get('imports') if isinstance(imports, Mapping) else imports
+    names = [names] if isinstance(names, str) else names
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UserError(f'{place}: custom_imports should be a dict with a list of imports')
+    for name in names:
+        if name.partition('.')[0] not in PACKAGES:
+            raise UserError(
+                f'{place}: custom_imports has {name}, and YAML and JSON files may import only '
+                f'{", ".join(PACKAGES)}; write a .py config'
+            )
+
+
+def is_installed(base: str, file: Path) -> bool:
+    """Return whether a base in Python is one of ours, or of an installed package."""
+    ours = (Path(__file__).parents[1], Path(__file__).parents[2] / 'configs')
+    package = base.partition('::')[0] if '::' in base else ''
+    return package in PACKAGES or any(folder in file.resolve().parents for folder in ours)
 
 
 def _types(value: Any) -> Iterator[str]:

@@ -65,3 +65,28 @@ def test_a_config_of_data_may_stand_on_one_of_ours(tmp_path):
     cfg = load_config(path)
     assert cfg.randomness.seed == 3
     assert cfg.model.backbone.type == 'RapidNet'
+
+
+@pytest.mark.parametrize('suffix', ['.json', '.yaml'])
+@pytest.mark.parametrize(
+    'content',
+    [
+        {'_base_': 'evil.py'},
+        {'_base_': ['evil.py']},
+        {'custom_imports': {'imports': ['evil']}},
+        {'custom_imports': {'imports': 'evil', 'allow_failed_imports': True}},
+        {'custom_imports': {'imports': ['mmdet', 'evil']}},
+    ],
+)
+def test_a_config_of_data_names_no_code_beside_it(suffix, content, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / 'evil.py').write_text("open('ran', 'w').close()\n")
+    (tmp_path / f'x{suffix}').write_text(json.dumps(content))
+    assert_says(refusal(load_config, tmp_path / f'x{suffix}'), f'x{suffix}', '.py config')
+    assert not (tmp_path / 'ran').exists()
+
+
+def test_a_config_of_data_may_import_this_package(tmp_path):
+    (tmp_path / 'x.json').write_text(json.dumps({'custom_imports': {'imports': ['rapidnet_mm']}}))
+    assert load_config(tmp_path / 'x.json').custom_imports.imports == ['rapidnet_mm']

@@ -50,9 +50,10 @@ def _signature(name: str, entry: os.DirEntry | Path) -> bytes:
 def read_note(subject: str) -> Any:
     """Return the content of the note about a subject; None if there is no readable note."""
     try:
-        return json.loads(_note_file(subject).read_bytes())
+        content = json.loads(_note_file(subject).read_bytes())
     except (OSError, RecursionError, ValueError):
         return None
+    return content if isinstance(content, dict) else None
 
 
 def write_note(subject: str, content: Any) -> None:
