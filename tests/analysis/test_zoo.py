@@ -193,6 +193,24 @@ def test_a_metafile_that_is_missing_is_named(copy):
         metafiles.load()
 
 
+@pytest.mark.parametrize(
+    ('index', 'fact'),
+    [
+        ('Import: [../x.yml]', 'not in configs/'),
+        ('Import: [/etc/hostname]', 'not in configs/'),
+        ('Import: [', 'cannot be read'),
+        ('Import: !!python/name:os.system', 'cannot be read'),
+        ('- 1', 'holds a list'),
+        ('Import: 5', 'needs Import'),
+        ('a: 1', 'needs Import'),
+    ],
+)
+def test_an_index_that_cannot_be_right_is_refused_in_a_line(index, fact, copy):
+    (copy / metafiles.INDEX).write_text(index)
+    with pytest.raises(UserError, match=fact):
+        metafiles.load()
+
+
 def test_the_tool_says_what_is_stale_and_writes_it(copy, monkeypatch, capsys):
     assert in_process(monkeypatch, '--check') == 0
     edit(copy / 'configs/rexnet/metafile.yml', 'Top 1 Accuracy: 77.9', 'Top 1 Accuracy: 78.0')

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from ...engine.config import PACKAGE
-from ...errors import UserError
+from ...errors import UserError, one_line
 from ..latencies import LATENCIES
 from ..papers import ROWS
 from ..row import Row
@@ -120,8 +120,9 @@ def load() -> Zoo:
         UserError: a file is missing or has an error, or a config is in none of the files.
     """
     try:
-        index = yaml.safe_load((ROOT / INDEX).read_text())
-        zoo = Zoo({ROOT / p: yaml.safe_load((ROOT / p).read_text()) for p in index['Import']})
+        zoo = Zoo({path: _read(path) for path in map(_inside, _read(ROOT / INDEX)['Import'])})
+    except (KeyError, TypeError) as error:
+        raise UserError(f'{INDEX} needs Import, a list of metafiles') from error
     except OSError as error:
         raise UserError(f'{error.filename} cannot be read: {error.strerror}') from error
     for entry in zoo.entries:
@@ -133,6 +134,24 @@ def load() -> Zoo:
             'configs/FAMILY/metafile.yml, with Name, In Collection, Config and Table'
         )
     return zoo
+
+
+def _inside(name: str) -> Path:
+    """Return the path of a metafile: others are not written over."""
+    path = ROOT / name
+    if (ROOT / 'configs').resolve() not in path.resolve().parents:
+        raise UserError(f'{INDEX}: Import has {name}, which is not in configs/')
+    return path
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding='utf-8'))
+    except (RecursionError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f'{path} cannot be read: {one_line(error)}') from error
+    if not isinstance(content, dict):
+        raise UserError(f'{path} holds a {type(content).__name__}, not values by name')
+    return content
 
 
 def configs() -> set[str]:
