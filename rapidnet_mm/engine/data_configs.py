@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from mmengine.registry import Registry
 from ..errors import UserError
 
 PACKAGES = ('rapidnet_mm', 'mmdet', 'mmseg', 'mmpretrain', 'mmengine', 'mmcv')
+# Their classes are registered when they are imported.
+HOSTS = {'mmdet', 'mmseg', 'mmpretrain'}
 SUFFIXES = ('.yaml', '.yml', '.json')
 
 
@@ -50,6 +54,9 @@ def check_data_config(cfg: Config, path: Path) -> None:
     names = {name for name in _types(cfg.to_dict()) if '.' in name}
     if not names:
         return
+    for package in {name.partition('.')[0] for name in names} & HOSTS:
+        with suppress(ImportError):  # what is not installed has nothing registered
+            import_module(f'{package}.models')
     objects, keys = _registered()
     for name in sorted(names):
         if name not in keys and not any(_found(name) is known for known in objects):

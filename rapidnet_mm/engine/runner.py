@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -352,7 +353,8 @@ def _announce_stop(name: str) -> None:
     if os.environ.get('RANK', '0') == '0':
         # A handler must not print: it may have interrupted a print.
         text = f'{name}: stopping after this iteration; a second signal stops at once\n'
-        os.write(2, text.encode())
+        with suppress(OSError):  # the terminal may be closed
+            os.write(2, text.encode())
 
 
 def unwrapped(model: torch.nn.Module) -> torch.nn.Module:

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-# What a terminal (Ctrl-C) and a cluster (preemption, time limit) send.
-STOPPING = (signal.SIGINT, signal.SIGTERM)
+# What a terminal (Ctrl-C), a cluster (preemption, time limit) and a terminal that is closed send.
+NAMES = ('SIGINT', 'SIGTERM', 'SIGHUP')  # Windows has no SIGHUP
+STOPPING = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
 WATCH_SECONDS = 2.0
 
 

@@ -244,12 +244,13 @@ def test_a_signal_in_a_validation_leaves_the_weights_before_it(folder, tmp_path,
     assert differences(whole, resumed) == []
 
 
-def test_a_second_signal_ends_the_process_at_once():
-    code = """
+@pytest.mark.parametrize('first', ['SIGTERM', 'SIGHUP'])
+def test_a_second_signal_ends_the_process_at_once(first):
+    code = f"""
 import os, signal, time
 from rapidnet_mm.engine.signals import StopRequest
 with StopRequest(print).installed():
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.{first}, signal.SIGINT):
         os.kill(os.getpid(), number)
     time.sleep(60)
 """
