@@ -56,6 +56,7 @@ def project(area, fault, tmp_path, request):
     yield folder
     if hasattr(guard, 'release'):
         guard.release()
+    shutil.rmtree(folder, ignore_errors=True)  # with its checkpoints, hundreds of megabytes
 
 
 def files_of(folder):

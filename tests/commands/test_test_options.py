@@ -57,10 +57,11 @@ def measured(project, *arguments):
 )
 def test_variants_of_the_images_are_merged(name, checkpoint, keys, project):
     folder, _ = project
-    args = [name, checkpoint, '--tta', '--out', 'tta.json', '--show-dir', 'tta']
+    pictures = f'pictures of {name}'
+    args = [name, checkpoint, '--tta', '--out', f'{name}.json', '--show-dir', pictures]
     measured(project, *args, '--work-dir', 'tta_run')
-    assert keys <= json.loads((folder / 'tta.json').read_text()).keys()
-    assert len(os.listdir(folder / 'tta')) == 4
+    assert keys <= json.loads((folder / f'{name}.json').read_text()).keys()
+    assert len(os.listdir(folder / pictures)) == 4
 
 
 def test_merged_variants_of_one_kind_are_the_plain_prediction(project, tmp_path, monkeypatch):
