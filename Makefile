@@ -2,6 +2,7 @@
 # make demo     built-in data, train, evaluate, pictures
 # make test     the tests, two at a time; with more cores: make test JOBS=8
 # make test-fast  the quick ones of them, in about two minutes
+# make test-all  also the exhaustive ones, which take minutes each
 # make mutants  small faults in the code, one at a time: how many do the tests notice? An hour or so;
 #               some rooms only: make mutants ROOMS='weights metrics'
 # Other versions:  make setup PYTHON=python3.12 TORCH="torch==2.11.0 torchvision==0.26.0"
@@ -18,7 +19,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # NMS is an operator that only a torchvision built for this very torch can register.
 PAIR := import torch, torchvision; torchvision.ops.nms(torch.zeros(0, 4), torch.zeros(0), 0.5)
 
-.PHONY: setup demo test test-fast test-openmmlab mutants lint clean
+.PHONY: setup demo test test-fast test-all test-openmmlab mutants lint clean
 
 setup: $(VENV)/.ready
 
@@ -59,10 +60,11 @@ demo: setup
 	$(BIN)/rapidnet test $(CONFIG) $$(ls -t $(DEMO)/epoch_*.pth | head -1) --work-dir $(DEMO)/test --show-dir $(DEMO)/pictures --score-thr 0.5
 	@echo 'results: $(DEMO)/test/metrics.json, curves: $(DEMO)/curves.png, pictures: $(DEMO)/pictures'
 
-test test-fast: setup
+test test-fast test-all: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(SELECTION)
 
-test-fast: SELECTION = -m 'not slow'
+test: SELECTION = -m 'not exhaustive'
+test-fast: SELECTION = -m 'not slow and not exhaustive'
 
 # The same tests on the original OpenMMLab packages, in an environment of their own.
 test-openmmlab:

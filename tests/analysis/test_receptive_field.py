@@ -51,7 +51,9 @@ def by_formula(arch, dilation):
     return fields
 
 
-@pytest.mark.parametrize('arch', ['ti', pytest.param('b', marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    'arch', ['ti', pytest.param('b', marks=[pytest.mark.slow, pytest.mark.exhaustive])]
+)
 def test_rapidnet_fields_equal_the_formula(arch):
     fields = theoretical_fields(RapidNet(arch=arch).eval())
     sides = by_formula(ARCHS[arch], dilation=3)

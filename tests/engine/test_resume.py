@@ -140,9 +140,9 @@ def train(cfg, resume=None):
 CASES = [
     ('classifier', 6, 12, 2, 0),
     ('detector', 3, 8, 0, 2),
-    ('detector', 4, 8, 2, 0),
+    pytest.param('detector', 4, 8, 2, 0, marks=pytest.mark.exhaustive),
     ('segmenter', 3, 6, 0, 2),
-    ('segmenter', 2, 6, 2, 1),
+    pytest.param('segmenter', 2, 6, 2, 1, marks=pytest.mark.exhaustive),
 ]
 
 

@@ -48,7 +48,13 @@ CASES = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('name', CASES)
+@pytest.mark.parametrize(
+    'name',
+    [
+        pytest.param(name, marks=[pytest.mark.exhaustive] * (name != 'SSDLite, SGD'))
+        for name in CASES
+    ],
+)
 def test_other_kinds_go_on_to_the_bit(name, folder, tmp_path):  # noqa: F811
     task, stop, options = CASES[name]
     train(configured(task, folder, tmp_path / 'whole', 0, stop, options))
