@@ -110,10 +110,10 @@ LIES = {
         lambda a: send_rest(a, DATA, max(a.start - 10, 0), HALF),
         (f'of {SIZE} bytes', 'run again'),
     ),
-    'range at once': (lambda a: send_rest(a, DATA, 5), ('a part of it',)),
+    'range at once': (lambda a: send_rest(a, DATA, 5), ('a part of the file',)),
     'nonsense range': (
         lambda a: (head(a, 206, Content_Range='bytes x'), a.wfile.write(DATA)),
-        ('a part of it',),
+        ('a part of the file',),
     ),
     'no range at all': (lambda a: head(a, 416, Content_Length=0), ('416',)),
     'page': (lambda a: send(a, PAGE, Content_Length=len(PAGE)), ('is no checkpoint', 'html')),

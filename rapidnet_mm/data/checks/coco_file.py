@@ -31,6 +31,8 @@ def _is_area(value: Any) -> bool:
 
 
 ID: Rule = (_is_id, 'a whole number from 0')
+# Objects are numbered anew for the evaluation.
+OBJECT_ID: Rule = (lambda value: type(value) is int and -(2**63) <= value < 2**63, 'a whole number')
 SIDE_LENGTH: Rule = (_is_side, f'a whole number from 1 to {SIDE}')
 TEXT: Rule = (lambda value: isinstance(value, str), 'a text')
 FILE_NAME: Rule = (lambda value: isinstance(value, str) and bool(value), 'the name of a file')
@@ -41,7 +43,13 @@ ANY: Rule = (lambda _: True, '')  # compared with the ids later
 # The keys that MMDetection and pycocotools read of each entry.
 ENTRIES: dict[str, dict[str, Rule]] = {
     'images': {'id': ID, 'file_name': FILE_NAME, 'width': SIDE_LENGTH, 'height': SIDE_LENGTH},
-    'annotations': {'id': ID, 'image_id': ANY, 'category_id': ANY, 'bbox': LIST, 'area': AREA},
+    'annotations': {
+        'id': OBJECT_ID,
+        'image_id': ANY,
+        'category_id': ANY,
+        'bbox': LIST,
+        'area': AREA,
+    },
     'categories': {'id': ID, 'name': TEXT},
 }
 OPTIONAL: dict[str, dict[str, Rule]] = {'annotations': {'iscrowd': FLAG, 'ignore': FLAG}}
