@@ -57,10 +57,10 @@ def measured(project, *arguments):
 )
 def test_variants_of_the_images_are_merged(name, checkpoint, keys, project):
     folder, _ = project
-    pictures = f'pictures of {name}'
-    args = [name, checkpoint, '--tta', '--out', f'{name}.json', '--show-dir', pictures]
+    numbers, pictures = f'{checkpoint}.json', f'{checkpoint}.pictures'
+    args = [name, checkpoint, '--tta', '--out', numbers, '--show-dir', pictures]
     measured(project, *args, '--work-dir', 'tta_run')
-    assert keys <= json.loads((folder / f'{name}.json').read_text()).keys()
+    assert keys <= json.loads((folder / numbers).read_text()).keys()
     assert len(os.listdir(folder / pictures)) == 4
 
 
