@@ -4,8 +4,8 @@ Read in this order: ``config.py`` (reads a config), ``options.py`` (changes from
 ``runner.py`` (checks, builds and runs), then ``hooks/`` (what happens during a training) and
 ``metrics/`` (how results are measured). ``console.py`` decides what reaches the screen.
 ``schedules.py`` has the learning rates that MMEngine lacks, ``schedule_check.py`` names those that
-do not fit. ``device.py``, ``cpu.py``, ``amp.py``,
-``mmcv_ops.py`` and ``fit.py`` fit a run to the machine.
+do not fit. ``device.py``, ``cpu.py``, ``amp.py``, ``mmcv_ops.py`` and ``fit.py`` fit a run to the
+machine.
 
 Example:
     >>> cfg = load_config('configs/maskrcnn_rapidnet_m_coco.py')

@@ -192,9 +192,8 @@ def set_randomness(cfg: Config, seed: int | None, deterministic: bool) -> None:
         changes['seed'] = seed
     if deterministic:
         changes['deterministic'] = True
-        os.environ.setdefault(
-            'CUBLAS_WORKSPACE_CONFIG', ':4096:8'
-        )  # cuBLAS is deterministic only with this
+        # cuBLAS is deterministic only with this.
+        os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
     if changes:
         cfg.randomness = dict(cfg.get('randomness') or {}, **changes)
 

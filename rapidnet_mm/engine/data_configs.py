@@ -7,7 +7,7 @@ for the path of a function to call. Both are refused here.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -19,6 +19,7 @@ from mmengine.config import Config
 from mmengine.fileio import YamlHandler
 from mmengine.registry import Registry
 
+from ..data.checks.check_config import nested_dicts
 from ..errors import UserError
 
 PACKAGES = ('rapidnet_mm', 'mmdet', 'mmseg', 'mmpretrain', 'mmengine', 'mmcv')
@@ -51,7 +52,8 @@ def check_data_config(cfg: Config, path: Path) -> None:
     """
     if path.suffix not in SUFFIXES:
         return
-    names = {name for name in _types(cfg.to_dict()) if '.' in name}
+    types = [node.get('type') for node, _ in nested_dicts(cfg.to_dict(), '')]
+    names = {name for name in types if isinstance(name, str) and '.' in name}
     if not names:
         return
     for package in {name.partition('.')[0] for name in names} & HOSTS:
@@ -91,17 +93,6 @@ def is_installed(base: str, file: Path) -> bool:
     ours = (Path(__file__).parents[1], Path(__file__).parents[2] / 'configs')
     package = base.partition('::')[0] if '::' in base else ''
     return package in PACKAGES or any(folder in file.resolve().parents for folder in ours)
-
-
-def _types(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        for key, part in value.items():
-            if key == 'type' and isinstance(part, str):
-                yield part
-            yield from _types(part)
-    elif isinstance(value, list | tuple):
-        for part in value:
-            yield from _types(part)
 
 
 def _registered() -> tuple[list[Any], set[str]]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from mmengine.config import Config
 from torch import nn
 
+from ..data.checks.check_config import nested_dicts
 from ..weights.contract import WeightsContract
 from ..weights.locate import locate, locate_start
 from .options import argument_names, find_class
@@ -27,7 +28,7 @@ def fetch_start(cfg: Config) -> None:
     Raises:
         UserError: they are not found; the message says where they were searched.
     """
-    for path, node in _walk(cfg.model, 'model'):
+    for node, path in nested_dicts(cfg.model, 'model'):
         if cfg.get('load_from') and path.startswith('model.backbone'):
             continue  # that file fills the backbone
         for entry in _pretrained(node.get('init_cfg')):
@@ -63,7 +64,7 @@ def start_from_scratch(cfg: Config) -> list[str]:
         The changes, as ``key=value``.
     """
     changes: dict[str, Any] = {}
-    for path, node in list(_walk(cfg.model, 'model')):
+    for node, path in list(nested_dicts(cfg.model, 'model')):
         if _pretrained(node.get('init_cfg')):
             _start_part(cfg, node, path, changes)
     if cfg.get('load_from'):
@@ -71,17 +72,6 @@ def start_from_scratch(cfg: Config) -> list[str]:
     if changes:
         _stretch(cfg, changes)
     return [f'{key}={value}' for key, value in changes.items()]
-
-
-def _walk(node: Any, path: str) -> Iterator[tuple[str, MutableMapping]]:
-    """Yield all nested mappings, each with its path of keys."""
-    if isinstance(node, Mapping):
-        yield path, node
-        for key, value in node.items():
-            yield from _walk(value, f'{path}.{key}')
-    elif isinstance(node, list | tuple):
-        for index, value in enumerate(node):
-            yield from _walk(value, f'{path}.{index}')
 
 
 def _pretrained(init_cfg: Any) -> list[Mapping]:

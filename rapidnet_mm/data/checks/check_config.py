@@ -155,25 +155,25 @@ def _check_model(model: Any, checker: DatasetChecker) -> None:
     classes = checker.class_names()
     highest = checker.highest_class()
     if not classes:
-        for node, place in _nodes(model, 'model') if highest is not None else ():
+        for node, place in nested_dicts(model, 'model') if highest is not None else ():
             _check_highest_class(node, place, highest, checker.where)
         return
-    for node, place in _nodes(model, 'model'):
+    for node, place in nested_dicts(model, 'model'):
         _check_class_count(node, place, len(classes), checker.where)
     if checker.one_weight_per_class:
-        for node, place in _nodes(model, 'model'):
+        for node, place in nested_dicts(model, 'model'):
             _check_class_weights(node, place, len(classes), checker.where)
 
 
-def _nodes(node: Any, place: str) -> Iterator[tuple[Mapping[str, Any], str]]:
+def nested_dicts(node: Any, place: str) -> Iterator[tuple[Mapping[str, Any], str]]:
     """Yield every dict in a config, with its place."""
     if isinstance(node, Mapping):
         yield node, place
         for key, value in node.items():
-            yield from _nodes(value, f'{place}.{key}')
+            yield from nested_dicts(value, f'{place}.{key}')
     elif isinstance(node, list | tuple):
         for index, value in enumerate(node):
-            yield from _nodes(value, f'{place}.{index}')
+            yield from nested_dicts(value, f'{place}.{index}')
 
 
 def _check_class_count(node: Mapping[str, Any], place: str, classes: int, where: str) -> None:

@@ -25,9 +25,8 @@ def dump_predictions(runner: Runner, path: str) -> None:
         raise UserError(f'--dump {path}: the file must end with {" or ".join(ENDINGS)}')
     writable_file(path, '--dump')
     if runner.cfg.get('default_scope') == 'mmdet':
-        from mmdet.evaluation import (
-            DumpDetResults as kind,
-        )  # slow to import, and only for detectors
+        # It takes seconds to import, and only detectors need it.
+        from mmdet.evaluation import DumpDetResults as kind
     else:
         kind = DumpResults
     kept = type('KeptResults', (_Kept, kind), {})
