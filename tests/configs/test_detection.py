@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.config import Config
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import MODELS
 from mmengine.structures import InstanceData
 
 import rapidnet_mm  # noqa: F401  before mmdet
+from tests.configs.loading import load, on
 
 pytestmark = pytest.mark.openmmlab
 # Semantic segmentation has a file of its own.
@@ -20,16 +20,6 @@ IDS = [path.stem for path in CONFIGS]
 COCO = [path for path in CONFIGS if '_coco' in path.stem]
 SSDLITE = [path for path in COCO if path.stem.startswith('ssdlite_')]
 SCRATCH = [path for path in SSDLITE if path.stem.endswith('_scratch')]
-
-
-def on(paths):
-    return pytest.mark.parametrize('path', paths, ids=[path.stem for path in paths])
-
-
-def load(path):
-    cfg = Config.fromfile(path)
-    init_default_scope(cfg.default_scope)
-    return cfg
 
 
 def detection_batch(classes, shape=(96, 160)):

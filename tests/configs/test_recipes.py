@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.optim import OptimWrapper
-from mmengine.registry import MODELS, PARAM_SCHEDULERS, init_default_scope
+from mmengine.registry import MODELS, PARAM_SCHEDULERS
 
 import rapidnet_mm.engine.amp as amp_module
 from rapidnet_mm.engine.config import check_crops
 from rapidnet_mm.engine.schedules import CosineWithWarmUpLR
+from tests.configs.loading import load, on
 from tests.messages import assert_says, refusal
 
 pytestmark = pytest.mark.openmmlab
@@ -25,16 +25,6 @@ PYRAMID = sorted([*FOLDER.glob('maskrcnn_*_coco.py'), *FOLDER.glob('fasterrcnn_*
 ADE = sorted(FOLDER.glob('semfpn_*_ade20k.py'))
 SSDLITE = sorted(FOLDER.glob('ssdlite_*_coco*.py'))
 assert all((ADAMW, SGD, PYRAMID, ADE, SSDLITE))
-
-
-def on(paths):
-    return pytest.mark.parametrize('path', paths, ids=[path.stem for path in paths])
-
-
-def load(path):
-    cfg = Config.fromfile(path)
-    init_default_scope(cfg.default_scope)
-    return cfg
 
 
 def rates(cfg, steps, per_epoch=1):

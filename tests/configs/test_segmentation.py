@@ -3,24 +3,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.dataset import Compose
-from mmengine.registry import MODELS, TRANSFORMS, init_default_scope
+from mmengine.registry import MODELS, TRANSFORMS
 from mmengine.structures import PixelData
 
 import rapidnet_mm  # noqa: F401  before mmseg
+from tests.configs.loading import load
 
 pytestmark = pytest.mark.openmmlab
 FOLDER = Path(__file__).parents[2] / 'configs'
 CONFIGS = sorted(FOLDER.glob('semfpn_*.py'))
 assert CONFIGS
 ADE = [path for path in CONFIGS if path.stem.endswith('_ade20k')]
-
-
-def load(path):
-    cfg = Config.fromfile(path)
-    init_default_scope(cfg.default_scope)
-    return cfg
 
 
 def named(path):
