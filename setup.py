@@ -89,6 +89,7 @@ setup(
         'pycocotools>=2.0.7',
         'faster-coco-eval>=1.6',
         'filelock',
+        'hotcoco>=1.3',
         'huggingface_hub>=0.25',
         'matplotlib',
         'rich',
