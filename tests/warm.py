@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -62,23 +63,26 @@ class WarmCommands:
         environment: Mapping[str, str] = {},
     ) -> Result:
         """Run ``rapidnet ARGUMENTS`` in a folder, with a limit in seconds."""
-        folder = folder or self.folder
-        logs = folder / 'output.log', folder / 'errors.log'
-        process = self.context.Process(
-            target=_run, args=(arguments, folder, logs, dict(environment))
-        )
-        process.start()
-        process.join(timeout)
-        in_time = not process.is_alive()
-        if not in_time:
-            os.killpg(process.pid, signal.SIGKILL)  # with the workers of its data loaders
-            process.join()
-        return Result(process.exitcode, *(log.read_text(errors='replace') for log in logs), in_time)
+        with tempfile.TemporaryDirectory() as place:
+            logs = Path(place, 'output'), Path(place, 'errors')
+            process = self.context.Process(
+                target=_run,
+                args=(arguments, folder or self.folder, logs, {**os.environ, **environment}),
+            )
+            process.start()
+            process.join(timeout)
+            in_time = not process.is_alive()
+            if not in_time:
+                os.killpg(process.pid, signal.SIGKILL)  # with the workers of its data loaders
+                process.join()
+            texts = [log.read_text(errors='replace') for log in logs]
+        return Result(process.exitcode, *texts, in_time)
 
 
 def _run(arguments: list[str], folder: Path, logs: Sequence[Path], environment: dict) -> None:
     os.setsid()
     os.chdir(folder)
+    os.environ.clear()  # that of the first test, in which the process began that this is a fork of
     os.environ.update(environment)
     for number, log in enumerate(logs, 1):
         with log.open('w') as file:

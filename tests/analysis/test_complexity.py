@@ -20,7 +20,7 @@ from rapidnet_mm.analysis.row import Basis, Figure
 from rapidnet_mm.analysis.zoo import metafiles
 from rapidnet_mm.backbones.vgnet import FixedDepthwise
 from rapidnet_mm.engine.config import build_model, load_config
-from tests.commands.test_detection import REPOSITORY, succeeded, tool
+from tests.tools import REPOSITORY, succeeded, tool
 
 SHAPE = (65, 97)
 BACKBONES = [

@@ -13,9 +13,9 @@ from rapidnet_mm.engine import config as engine_config
 from rapidnet_mm.engine.runner import build_runner
 from rapidnet_mm.weights.load import load_pretrained
 from rapidnet_mm.weights.read import read_checkpoint
-from tests.commands.test_detection import REPOSITORY, succeeded, tool
 from tests.engine.test_runner import CONFIG as DETECTOR
 from tests.messages import assert_says, refusal
+from tests.tools import REPOSITORY, succeeded, tool
 
 pytestmark = [pytest.mark.openmmlab, pytest.mark.slow]
 # Averaged weights, the schedule and the precision of the ImageNet recipes, and everything small.

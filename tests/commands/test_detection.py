@@ -1,4 +1,4 @@
-"""Every tool as a subprocess, in a folder of its own, as a user runs it."""
+"""Every tool in a folder of its own, as a user runs it; each at least once as a program."""
 
 import json
 import os
@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,46 +16,17 @@ import torch
 from PIL import Image
 
 from rapidnet_mm import Inferencer, UserError
+from tests.tools import ENV, REPOSITORY, program, refused, succeeded, tool
 
-REPOSITORY = Path(__file__).parents[2]
 CONFIG = str(REPOSITORY / 'configs/maskrcnn_rapidnet_ti_shapes.py')
 SHORT = ['train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'default_hooks.logger.interval=2']
-ENV = {'OMP_NUM_THREADS': '2', **os.environ, 'PYTHON': sys.executable}
 pytestmark = [pytest.mark.openmmlab, pytest.mark.slow]
-
-
-def tool(name, *args, cwd, **env):
-    """Run ``tools/NAME`` and return the finished process with its output as text."""
-    script = REPOSITORY / 'tools' / name
-    command = ['bash', script] if name.endswith('.sh') else [sys.executable, script]
-    return subprocess.run(
-        [*map(str, command), *map(str, args)],
-        cwd=cwd,
-        env={**ENV, **env},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-
-
-def succeeded(done):
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout + done.stderr
-
-
-def refused(done, pattern):
-    """One line on stderr, exit status 2, no traceback."""
-    assert done.returncode == 2, done.stdout[-3000:] + done.stderr[-3000:]
-    lines = [line for line in done.stderr.splitlines() if line.startswith('error: ')]
-    assert len(lines) == 1, done.stderr
-    assert re.search(pattern, lines[0]), lines[0]
-    assert 'Traceback' not in done.stderr
 
 
 @pytest.fixture(scope='module')
 def trained(shapes):
     """One epoch on the small built-in data set."""
-    done = tool('train.py', CONFIG, '--work-dir', 'run', '--cfg-options', *SHORT, cwd=shapes)
+    done = program('train.py', CONFIG, '--work-dir', 'run', '--cfg-options', *SHORT, cwd=shapes)
     return shapes, succeeded(done)
 
 
@@ -87,7 +57,7 @@ def test_testing_prints_tables_and_writes_metrics_and_pictures(trained):
         '--work-dir',
         'tested',
     ]
-    output = succeeded(tool('test.py', CONFIG, *args, cwd=folder))
+    output = succeeded(program('test.py', CONFIG, *args, cwd=folder))
     assert re.search(r'\|\s+bbox \|', output)
     assert re.search(r'\|\s+segm \|', output)
     metrics = json.loads((folder / 'metrics.json').read_text())
@@ -123,7 +93,7 @@ def test_inference_skips_a_broken_file_and_does_the_rest(trained, tmp_path):
     (tmp_path / 'in/broken.jpg').write_bytes(b'\xff\xd8 not a picture')
     cv2.imwrite(str(tmp_path / 'in/line.png'), np.zeros((1, 4000, 3), np.uint8))
     args = [folder / 'run/epoch_1.pth', 'in', '--out-dir', 'out', '--score-thr', '0.0']
-    done = tool('infer.py', CONFIG, *args, '--device', 'cpu', cwd=tmp_path)
+    done = program('infer.py', CONFIG, *args, '--device', 'cpu', cwd=tmp_path)
     assert done.returncode == 1
     assert 'broken.jpg is damaged or not an image' in done.stderr
     assert '2 of 4 images done' in done.stdout
@@ -195,7 +165,7 @@ def test_two_processes_end_with_the_same_weights(trained):
         "custom_imports = dict(imports=['rapidnet_mm', 'rank_hook'])\n"
         "custom_hooks = [dict(type='CurvesHook'), dict(type='SaveEachRank')]\n"
     )
-    done = tool(
+    done = program(
         'dist_train.sh', config, 2, '--work-dir', 'dist', '--cfg-options', *SHORT,
         cwd=folder, PYTHONPATH=str(folder), OMP_NUM_THREADS='1',
     )  # fmt: skip
@@ -237,7 +207,7 @@ def test_a_killed_training_resumes_from_the_last_whole_checkpoint(trained):
 def test_the_training_benchmark_compares_two_detectors_in_one_run(tmp_path):
     other = CONFIG.replace('maskrcnn_rapidnet_ti', 'ssdlite_rexnet_100')
     options = ['--batch', '2', '--shape', '64', '96', '--steps', '2']
-    output = succeeded(tool('benchmark_train.py', CONFIG, other, *options, cwd=tmp_path))
+    output = succeeded(program('benchmark_train.py', CONFIG, other, *options, cwd=tmp_path))
     assert '2 images of 64x96' in output
     rows = [line.split('|')[1:-1] for line in output.splitlines() if '_shapes.py' in line]
     assert [row[0].strip() for row in rows] == [CONFIG, other]
@@ -249,7 +219,7 @@ def test_the_training_benchmark_compares_two_detectors_in_one_run(tmp_path):
 
 def test_the_graph_benchmark_compares_with_plain_shifts(tmp_path):
     options = ['--batch', '2', '--shape', '16', '17', '--steps', '2']
-    output = succeeded(tool('benchmark_graph.py', *options, cwd=tmp_path))
+    output = succeeded(program('benchmark_graph.py', *options, cwd=tmp_path))
     rows = [
         [v.strip() for v in line.split('|')[1:-1]]
         for line in output.splitlines()
@@ -275,7 +245,7 @@ SPEED = ['--batch', '2', '--shape', '64', '96', '--steps', '3', '--threads', '1'
 def test_the_benchmark_compares_the_forms_of_a_model(config, part, timed, tmp_path):
     without_compiler = dict(CXX='no-such-compiler', TORCHINDUCTOR_CACHE_DIR=str(tmp_path))
     args = [config, *part, *SPEED, '--json', 'deep/speed.json']
-    output = succeeded(tool('benchmark.py', *args, cwd=tmp_path, **without_compiler))
+    output = succeeded(program('benchmark.py', *args, cwd=tmp_path, **without_compiler))
     assert '2 of 64x96' in output
     assert timed in output
     found = json.loads((tmp_path / 'deep/speed.json').read_text())
@@ -364,9 +334,9 @@ def test_testing_refuses_what_is_no_checkpoint_and_another_architecture(trained)
 
 
 def test_a_number_of_processes_is_asked_for():
-    done = tool('dist_train.sh', CONFIG, cwd='.')
+    done = program('dist_train.sh', CONFIG, cwd='.')
     assert done.returncode == 2
     assert 'number of processes' in done.stderr
-    done = tool('dist_train.sh', CONFIG, '2', cwd='.', NODES='2')
+    done = program('dist_train.sh', CONFIG, '2', cwd='.', NODES='2')
     assert done.returncode != 0
     assert 'NODE_RANK' in done.stderr

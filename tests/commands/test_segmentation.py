@@ -14,7 +14,7 @@ from PIL import Image
 from rapidnet_mm import Inferencer
 from rapidnet_mm.engine import config as engine_config
 from rapidnet_mm.engine.runner import build_runner
-from tests.commands.test_detection import REPOSITORY, refused, succeeded, tool
+from tests.tools import REPOSITORY, program, refused, succeeded, tool
 
 CONFIG = str(REPOSITORY / 'configs/semfpn_rapidnet_ti_shapes.py')
 SHORT = [
@@ -145,7 +145,7 @@ def test_two_processes_measure_the_same(tested):
     folder, _ = tested
     args = [CONFIG, 'seg/iter_4.pth', 2, '--out', 'two.json', '--work-dir', 'two']
     args += ['--cfg-options', 'test_dataloader.dataset.indices=3']  # one process gets one twice
-    succeeded(tool('dist_test.sh', *args, cwd=folder, OMP_NUM_THREADS='1'))
+    succeeded(program('dist_test.sh', *args, cwd=folder, OMP_NUM_THREADS='1'))
     args = [CONFIG, 'seg/iter_4.pth', '--out', 'one.json', '--work-dir', 'one', *args[-2:]]
     succeeded(tool('test.py', *args, cwd=folder))
     one, two = (json.loads((folder / f'{name}.json').read_text()) for name in ('one', 'two'))
@@ -156,7 +156,7 @@ def test_two_processes_measure_the_same(tested):
 def test_two_processes_train(trained):
     folder, _ = trained
     args = ['--work-dir', 'dist_seg', '--cfg-options', *SHORT]
-    done = tool('dist_train.sh', CONFIG, 2, *args, cwd=folder, OMP_NUM_THREADS='1')
+    done = program('dist_train.sh', CONFIG, 2, *args, cwd=folder, OMP_NUM_THREADS='1')
     assert re.search(r'Iter\(val\) \[2/2\].*mIoU', succeeded(done))
     assert (folder / 'dist_seg/iter_4.pth').exists()
 

@@ -5,7 +5,8 @@ import shlex
 
 import pytest
 
-from tests.commands.test_detection import CONFIG, SHORT, succeeded, tool
+from tests.commands.test_detection import CONFIG, SHORT
+from tests.tools import succeeded, tool
 
 NOISE = [
     'OneDL',

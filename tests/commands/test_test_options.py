@@ -12,8 +12,9 @@ from mmengine.registry import MODELS, init_default_scope
 from rapidnet_mm import UserError
 from rapidnet_mm.engine import config as engine_config
 from rapidnet_mm.engine.runner import build_runner
-from tests.commands.test_detection import CONFIG, REPOSITORY
+from tests.commands.test_detection import CONFIG
 from tests.messages import assert_says
+from tests.tools import REPOSITORY
 from tests.training import random_statistics
 from tests.warm import WarmCommands
 

@@ -18,9 +18,9 @@ from rapidnet_mm.engine.config import build_model
 from rapidnet_mm.weights.load import load_pretrained
 from rapidnet_mm.weights.read import read_checkpoint
 from rapidnet_mm.weights.release import convert, packed, publish
-from tests.commands.test_detection import refused, succeeded, tool
 from tests.engine.test_runner import CONFIG
 from tests.messages import assert_says, refusal
+from tests.tools import program, refused, succeeded, tool
 from tests.training import random_statistics
 from tests.weights.test_published_files import as_mm2
 from tests.weights.test_read import Payload
@@ -244,7 +244,7 @@ def test_a_disk_that_loses_what_was_written_is_noticed(tmp_path, monkeypatch):
 def test_the_converter_unpickles_only_what_it_is_told_to_trust(tmp_path):
     created = tmp_path / 'created'
     torch.save({'state_dict': {'a': torch.ones(2)}, 'x': Payload(created)}, tmp_path / 'x.pth')
-    done = tool('convert_checkpoint.py', 'x.pth', 'x.safetensors', cwd=tmp_path)
+    done = program('convert_checkpoint.py', 'x.pth', 'x.safetensors', cwd=tmp_path)
     refused(done, r'x\.pth holds .*rapidnet convert --trust x\.pth')
     assert not created.exists()
     done = tool('convert_checkpoint.py', 'x.pth', 'x.safetensors', '--trust', cwd=tmp_path)
@@ -257,7 +257,7 @@ def test_the_converter_unpickles_only_what_it_is_told_to_trust(tmp_path):
 def test_a_published_model_is_measured_by_test_py(trained, shapes, tmp_path):
     (tmp_path / 'metrics.json').write_text(json.dumps(METRICS))
     args = [CONFIG, trained, '--out-dir', tmp_path, '--metrics', tmp_path / 'metrics.json']
-    output = succeeded(tool('publish_model.py', *args, cwd=shapes))
+    output = succeeded(program('publish_model.py', *args, cwd=shapes))
     (weights,) = tmp_path.glob('*.safetensors')
     assert_says(output, weights, weights.with_suffix('.md'))
     assert_says(weights.with_suffix('.md').read_text(), '0.4124', 'publish_model.py')
