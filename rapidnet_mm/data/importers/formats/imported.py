@@ -35,7 +35,7 @@ def read(source: Source) -> Collection:
     if len(source.files) > 1:
         raise UserError(f'{source.roots[0]} has {len(source.files)} dataset.json files; give one')
     dataset = read_dataset(source.files[0])
-    notes = list(dataset.notes)
+    notes: list[str] = []  # those of the import are not repeated
     pictures: dict[Path, Picture] = {}
     for name, split in dataset.splits.items():
         if dataset.task in ('boxes', 'instance'):

@@ -273,8 +273,8 @@ def _lost(counts: Mapping[str, int]) -> Iterator[str]:
         yield f'YOLO has no crowds: {plural(counts["crowds"], "crowd")} left out'
     if counts['joined']:
         yield (
-            f'YOLO has one ring an object: the parts and holes of {counts["joined"]} objects are '
-            'joined by lines'
+            'YOLO has one ring an object: parts and holes are joined by lines '
+            f'({plural(counts["joined"], "object")})'
         )
     if counts['masks']:
         yield f'{counts["masks"]} masks of pixels became polygons along their edges'
