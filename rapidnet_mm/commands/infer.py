@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -98,7 +97,7 @@ def _infer(args: argparse.Namespace) -> int:
 def _infer_images(model: Any, jobs: Sequence[_Job], args: argparse.Namespace) -> int:
     """Write the results of images; return of how many."""
     done = 0
-    with _progress('images', len(jobs)) as advance:
+    with arguments.progress('images', len(jobs)) as advance:
         for start in range(0, len(jobs), args.batch_size):
             for job, pixels, result in _results(model, jobs[start : start + args.batch_size]):
                 try:
@@ -158,7 +157,7 @@ def _infer_video(model: Any, job: _Job, args: argparse.Namespace) -> bool:
             print(f'{path}: press Ctrl-C to stop', file=sys.stderr)
         frames = min(video.count or sys.maxsize, args.frames or sys.maxsize)
         total = frames if frames < sys.maxsize else None
-        with _progress(str(job.source.name), total) as advance:
+        with arguments.progress(str(job.source.name), total) as advance:
             report = infer_video(
                 model,
                 video,
@@ -176,20 +175,6 @@ def _infer_video(model: Any, job: _Job, args: argparse.Namespace) -> bool:
     if report.fault:
         print(f'not whole: {report.fault}; what could be read has results', file=sys.stderr)
     return report.fault is None
-
-
-@contextmanager
-def _progress(title: str, total: int | None) -> Iterator[Callable[[], None]]:
-    """Show a bar with the number that is done and the time left; yield what advances it."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as TimeLeft
-
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeLeft())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(escape(title), total=total)
-        yield lambda: bar.advance(task)
 
 
 def _check_free(out_dir: Path, images: Sequence[Path], targets: Sequence[Path]) -> None:

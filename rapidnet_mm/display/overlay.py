@@ -48,11 +48,12 @@ def draw_objects(
     boxes: np.ndarray,
     texts: Sequence[str],
     colours: Sequence[Colour],
-    masks: np.ndarray | None = None,
+    masks: Sequence[np.ndarray] | None = None,
 ) -> np.ndarray:
     """Return an image with boxes, a text at each, and masks.
 
-    Shape: image ``(H, W, 3)`` uint8 RGB, boxes ``(K, 4)`` as x1, y1, x2, y2, masks ``(K, H, W)``.
+    Shape: image ``(H, W, 3)`` uint8 RGB, boxes ``(K, 4)`` as x1, y1, x2, y2,
+    masks K times ``(H, W)``.
     """
     image = image.copy()
     for mask, colour in zip(masks if masks is not None else (), colours, strict=False):
