@@ -23,6 +23,7 @@ COMMANDS = {
     'infer': 'infer',
     'browse': 'browse',
     'make-shapes': 'make_shapes',
+    'data': 'data',
     'complexity': 'complexity',
     'benchmark': 'benchmark',
     'benchmark-train': 'benchmark_train',
