@@ -10,6 +10,7 @@ Each folder, called a room, answers one question:
 - ``deploy``: how do I use a trained model?
 - ``analysis``: how big, how fast, how good is it?
 - ``display``: how are results shown? Images, drawings, results, tables. Needs no torch.
+- ``transfer``: how do files come from the net, and out of archives? Needs no torch.
 - ``commands``: the command line, one file a command.
 
 Importing the package is quick and imports neither torch nor the MM packages. When MMEngine is

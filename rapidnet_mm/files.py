@@ -19,8 +19,8 @@ import sys
 import tempfile
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -47,21 +47,31 @@ def write_atomically(data: bytes, path: str | Path) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    start = os.fsencode(path.name)[:NAME_BYTES].decode(errors='ignore')
-    partial = path.with_name(f'.{start}.{os.getpid()}.partial')
+    partial = _partial_of(path, '.partial')
     try:
         with open(partial, 'wb') as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        with suppress(FileNotFoundError):
-            old = os.lstat(path)
-            if stat.S_ISREG(old.st_mode):
-                os.chmod(partial, stat.S_IMODE(old.st_mode))
-        os.replace(partial, path)
+        _publish(partial, path)
     finally:
         with suppress(FileNotFoundError):
             partial.unlink()
+
+
+def _partial_of(path: Path, ending: str) -> Path:
+    """Return where a file is written until it is whole."""
+    start = os.fsencode(path.name)[:NAME_BYTES].decode(errors='ignore')
+    return path.with_name(f'.{start}.{os.getpid()}{ending}')
+
+
+def _publish(partial: Path, path: Path) -> None:
+    """Give a whole file, which is on the disk, its final name."""
+    with suppress(FileNotFoundError):
+        old = os.lstat(path)
+        if stat.S_ISREG(old.st_mode):
+            os.chmod(partial, stat.S_IMODE(old.st_mode))
+    os.replace(partial, path)
     _sync_folder(path.parent)
 
 
@@ -104,8 +114,38 @@ def write_output(data: bytes, path: str | Path) -> None:
         if fault := _fault_of(path, data):
             raise UserError(f'{path} {fault}')
         target = Path(os.path.realpath(path))
-        _remember(data, target)
+        _remember(_hash_of(data), target)
         write_atomically(data, target)
+    except OSError as error:
+        raise UserError(f'{path} cannot be written: {error.strerror}') from error
+
+
+@contextmanager
+def whole_output(path: str | Path) -> Iterator[Path]:
+    """Yield a path to write a long result to. It gets the name ``path`` at the end of the block.
+
+    An error inside the block removes it. Like :func:`write_output`, this replaces only files that
+    a command of ours wrote.
+
+    Raises:
+        UserError: the file cannot be written, or would replace a file that is not from a command.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        if fault := _fault_of(path):
+            raise UserError(f'{path} {fault}')
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Libraries choose the format of a video by the ending.
+        partial = _partial_of(target, f'.partial{target.suffix}')
+        try:
+            yield partial
+            with open(partial, 'rb+') as file:
+                os.fsync(file.fileno())
+            _remember(_hash_of_file(partial), target)
+            _publish(partial, target)
+        finally:
+            with suppress(FileNotFoundError):
+                partial.unlink()
     except OSError as error:
         raise UserError(f'{path} cannot be written: {error.strerror}') from error
 
@@ -177,8 +217,9 @@ def _fault_of(path: str | Path, data: bytes | None = None) -> str | None:
         return 'is a folder; name a file'
     if not mode & 0o222:
         return 'is write-protected; choose another name'
-    content = target.read_bytes()
-    if content == data or _hash_of(content) in _remembered(_record_of(target))[target.name]:
+    digest = _hash_of_file(target)
+    ours = _remembered(_record_of(target))[target.name]
+    if digest in ours or (data is not None and digest == _hash_of(data)):
         return None
     link = f', which is {target},' if Path(path).is_symlink() else ''
     return (
@@ -189,6 +230,15 @@ def _fault_of(path: str | Path, data: bytes | None = None) -> str | None:
 
 def _hash_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def _hash_of_file(path: Path) -> str:
+    """Return the hash of a file, which may be longer than the memory."""
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while chunk := file.read(2**22):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _record_of(target: Path) -> Path:
@@ -209,9 +259,9 @@ def _remembered(record: Path) -> dict[str, set[str]]:
     return hashes
 
 
-def _remember(data: bytes, target: Path) -> None:
+def _remember(digest: str, target: Path) -> None:
     """Store the hash of a new file. Without a cache folder, the file cannot be replaced later."""
-    record, digest = _record_of(target), _hash_of(data)
+    record = _record_of(target)
     hashes = _remembered(record)[target.name]
     if digest in hashes:
         return

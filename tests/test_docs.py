@@ -34,6 +34,7 @@ NOT_RUN = {
     r'git clone': 'needs a network',
     r'pip install': 'needs a network and changes the environment',
     r'weights fetch': 'downloads weights',
+    r'data fetch': 'downloads data',
     r'complexity --table': 'tests/analysis/test_complexity.py runs it',
     r'^make ': 'sets up an environment; make test runs this file',
     r'^source ': 'changes the shell',

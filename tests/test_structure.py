@@ -22,6 +22,7 @@ FLOORS = (
     {'backbones'},
     {'weights'},
     {'display'},
+    {'transfer'},
     {'files'},
     {'errors'},
 )
@@ -30,7 +31,8 @@ PUBLIC_UPWARDS = {('commands.main', '')}  # the version, which is read from the 
 HEAVY = ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain')
 UNIX_ONLY = ('fcntl', 'grp', 'pwd', 'resource', 'termios')
 DOCTESTED = (
-    *('errors', 'display', 'display.images', 'display.tables', 'commands'),
+    *('errors', 'display', 'display.images', 'display.tables', 'commands', 'transfer'),
+    *('display.inputs', 'display.videos'),
     *('analysis', 'analysis.speed', 'engine.console', 'engine.device'),
 )
 
@@ -127,7 +129,8 @@ def run(code, *arguments, cwd=None):
     return done.stdout
 
 
-LIGHT = [n for n in MODULES if room(n) in ('commands', 'display', 'errors', 'files') or not n]
+LIGHT_ROOMS = ('commands', 'display', 'transfer', 'errors', 'files')
+LIGHT = [n for n in MODULES if room(n) in LIGHT_ROOMS or not n]
 WITHOUT_TORCH = f"""
 import sys
 

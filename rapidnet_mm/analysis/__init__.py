@@ -5,6 +5,7 @@ runs. ``papers.py`` and ``latencies.py`` have the published numbers as data, ``r
 published number is, and ``compare.py`` compares ours with them. ``speed/`` times predictions and
 trainings. ``summary.py`` says what a training does, before it starts and at its end. ``zoo/`` makes
 the model zoo from metafiles. ``receptive_field.py`` computes how far backbones look.
+``browse.py`` shows the images that a model sees.
 ``channel_search/`` repeats the search of ReXNet's appendix, and ``kernels.py`` draws VGNet's
 depthwise kernels.
 

@@ -1,12 +1,17 @@
-"""Convert and divide data sets."""
+"""Download, convert and divide data sets."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
-HELP = 'Convert a data set to another format, or divide it into train and val'
+from ..errors import UserError
+from ..files import writable_folder
+from . import arguments
+
+HELP = 'Download a published data set, convert one, or divide one into train and val'
 FORMATS = ('coco', 'yolo', 'voc', 'labelme', 'cvat', 'labels', 'folders')
 TASKS = ('instance', 'boxes', 'semantic', 'classes')
 
@@ -88,11 +93,61 @@ def _split(args: argparse.Namespace) -> None:
     _print(args.out, summary, dataset.notes)
 
 
+def _add_fetch(parser: argparse.ArgumentParser) -> None:
+    from ..data.fetch.sources import SOURCES
+
+    parser.add_argument('name', choices=SOURCES, metavar='NAME', help=', '.join(SOURCES))
+    parser.add_argument('--out', default='data', help='folder of all data sets (default: data)')
+    parser.add_argument(
+        '--subset',
+        type=arguments.positive,
+        metavar='N',
+        help='only N images of each split, into NAME_N (coco)',
+    )
+    parser.add_argument('--seed', type=arguments.seed, default=0, help='draws another subset')
+    parser.add_argument(
+        '--from',
+        dest='files',
+        nargs='+',
+        metavar='FILE',
+        help='files downloaded by hand (imagenet)',
+    )
+    parser.add_argument(
+        '--keep-archives', action='store_true', help='keep the archives after unpacking them'
+    )
+
+
+def _fetch(args: argparse.Namespace) -> None:
+    from ..data.fetch.coco_subset import fetch_subset
+    from ..data.fetch.imagenet import by_hand, lay_out
+    from ..data.fetch.run import fetch
+    from ..data.fetch.sources import SOURCES, ByHand
+
+    source, out = SOURCES[args.name], Path(args.out)
+    is_by_hand = isinstance(source, ByHand)
+    if args.subset and args.name != 'coco':
+        raise UserError(f'--subset: {args.name} has no single images to download, only coco has')
+    if args.files and not is_by_hand:
+        raise UserError(f'--from: {args.name} can be downloaded; leave it out')
+    print(f'{source.title}, terms of use: {source.terms}')
+    if is_by_hand and not args.files:
+        raise by_hand(args.name, source)
+    writable_folder(out, '--out')
+    if is_by_hand:
+        folder = lay_out(source, args.files, out)
+    elif args.subset:
+        folder = fetch_subset(source, args.subset, out, args.seed)
+    else:
+        folder = fetch(source, out, args.keep_archives)
+    print(f'{source.title} is in {folder}')
+
+
 def _print(out: str, summary: str, notes: list[str] | tuple[str, ...]) -> None:
     print('\n'.join([f'{out}: {summary}', *(f'- {note}' for note in notes)]))
 
 
 ACTIONS = {
     'convert': Action('convert a data set to another format', _add_convert, _convert),
+    'fetch': Action('download a published data set, laid out for our configs', _add_fetch, _fetch),
     'split': Action('divide a data set into train and val', _add_split, _split),
 }

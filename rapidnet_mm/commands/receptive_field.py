@@ -116,12 +116,13 @@ def _images(args: argparse.Namespace) -> list[Any]:
     import cv2
 
     from ..data.shapes.scenes import draw_scene
-    from ..display.images import find_images, read_image
+    from ..display.images import READ_SUFFIXES, read_image
+    from ..display.inputs import find_inputs
 
     side = (args.size, args.size)
     if args.images:
-        files = [path for path, _ in find_images(args.images)][: args.count]
-        images = [read_image(file)[..., ::-1] for file in files]
+        items = find_inputs(args.images, READ_SUFFIXES).items[: args.count]
+        images = [read_image(item.path)[..., ::-1] for item in items]
     else:
         images = [draw_scene([index], side).image for index in range(args.count)]
     return [cv2.resize(image, side) for image in images]

@@ -2,6 +2,7 @@
 
 - ``checks``: are the data sets of a config as a training needs them?
 - ``shapes``: a small built-in data set, drawn by a program.
+- ``fetch``: published data sets, downloaded to where the configs look.
 
 Example:
     >>> from rapidnet_mm.data.checks.check_config import check_data

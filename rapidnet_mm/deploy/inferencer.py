@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from mmengine.utils import import_modules_from_strings
 from ..data.checks.check_config import class_names
 from ..display.drawing import Panel, compose, legend_of, paint, palette_of
 from ..display.images import read_image, write_image
+from ..display.overlay import draw_result
 from ..display.results import Classification, Detections, Segmentation
 from ..engine.config import load_config
 from ..engine.config_errors import named_config_errors
@@ -100,7 +101,21 @@ class Inferencer:
         Raises:
             UserError: the file is missing or not an image, or the array has another shape or type.
         """
-        return self._result(self._predict(read_image(image)))
+        return self.batch([image])[0]
+
+    def batch(self, images: Sequence[str | Path | np.ndarray]) -> list[Result]:
+        """Return the results for several images, in their order.
+
+        Images that have the same size when the model sees them go through it together. Others run
+        one after the other: to pad them to one size would change the results.
+
+        Args:
+            images: as for a call of the Inferencer, of any sizes.
+
+        Raises:
+            UserError: as for a call of the Inferencer, about the first bad image.
+        """
+        return [self._result(sample) for sample in self._predict([*map(read_image, images)])]
 
     def draw(
         self, image: str | Path | np.ndarray, target: str | Path, score_thr: float = 0.3
@@ -120,8 +135,18 @@ class Inferencer:
             UserError: the image cannot be used, or the picture cannot be written.
         """
         pixels = read_image(image)
-        sample = self._predict(pixels)
-        result = self._result(sample)
+        result = self(pixels)
+        write_image(self.picture(pixels, result, score_thr), target)
+        return result
+
+    def picture(self, pixels: np.ndarray, result: Result, score_thr: float = 0.3) -> np.ndarray:
+        """Return the picture that :meth:`draw` writes, as ``(h, w, 3)`` uint8 BGR.
+
+        Args:
+            pixels: the image, ``(H, W, 3)`` uint8 BGR.
+            result: of this image.
+            score_thr: the least score of the detections to draw.
+        """
         rgb = mmcv.bgr2rgb(pixels)
         if isinstance(result, Classification):
             picture = compose([Panel('image', rgb)], result.legend(self._palette))
@@ -133,14 +158,38 @@ class Inferencer:
             picture = compose(panels, legend_of([result.labels], self.classes, self._palette))
         else:
             self._visualizer.add_datasample(
-                'image', rgb, sample, draw_gt=False, pred_score_thr=score_thr
+                'image', rgb, _sample_of(result), draw_gt=False, pred_score_thr=score_thr
             )
             picture = self._visualizer.get_image()
-        write_image(mmcv.rgb2bgr(picture), target)
-        return result
+        return mmcv.rgb2bgr(picture)
+
+    def overlay(self, pixels: np.ndarray, result: Result, score_thr: float = 0.3) -> np.ndarray:
+        """Return the image with its result drawn on it, as the frames of a video show it.
+
+        Shape: ``(H, W, 3)`` uint8 BGR -> the same.
+        """
+        rgb = draw_result(mmcv.bgr2rgb(pixels), result, self._palette, score_thr)
+        return mmcv.rgb2bgr(rgb)
 
     @torch.inference_mode()
-    def _predict(self, pixels: np.ndarray) -> Any:
+    def _predict(self, images: Sequence[np.ndarray]) -> list[Any]:
+        """Return the data samples of images, in their order."""
+        groups: dict[torch.Size, list[tuple[int, Any]]] = {}
+        for place, pixels in enumerate(images):
+            data = self._prepared(pixels)
+            groups.setdefault(data['inputs'].shape, []).append((place, data))
+        samples: dict[int, Any] = {}
+        for group in groups.values():
+            batch = dict(
+                inputs=[data['inputs'] for _, data in group],
+                data_samples=[data['data_samples'] for _, data in group],
+            )
+            for (place, _), sample in zip(group, self.model.test_step(batch), strict=True):
+                samples[place] = sample.cpu()
+        return [samples[place] for place in range(len(images))]
+
+    def _prepared(self, pixels: np.ndarray) -> Mapping[str, Any]:
+        """Return an image as the pipeline of the test gives it to the model."""
         shape = pixels.shape[:2]
         image = dict(img=pixels, img_shape=shape, ori_shape=shape, img_path=None, img_id=0)
         try:
@@ -149,8 +198,7 @@ class Inferencer:
             size = f'{shape[1]} x {shape[0]}'
             raise UserError(f'an image of {size} cannot be resized for the model') from error
         with named_config_errors('test_dataloader.dataset.pipeline'):
-            batch = dict(inputs=[data['inputs']], data_samples=[data['data_samples']])
-        return self.model.test_step(batch)[0].cpu()
+            return dict(inputs=data['inputs'], data_samples=data['data_samples'])
 
     def _result(self, sample: Any) -> Result:
         if 'pred_score' in sample:
@@ -169,6 +217,21 @@ class Inferencer:
             classes=self.classes,
             shape=tuple(sample.ori_shape),
         )
+
+
+def _sample_of(result: Detections) -> Any:
+    """Return detections as MMDetection's visualizer takes them."""
+    from mmdet.structures import DetDataSample  # imports all of MMDetection
+    from mmengine.structures import InstanceData
+
+    instances = InstanceData(
+        bboxes=torch.from_numpy(result.boxes),
+        scores=torch.from_numpy(result.scores),
+        labels=torch.from_numpy(result.labels),
+    )
+    if result.masks is not None:
+        instances.masks = torch.from_numpy(result.masks)
+    return DetDataSample(pred_instances=instances)
 
 
 def _device(name: str | None) -> torch.device:

@@ -1,8 +1,9 @@
 """How are results shown? Images, drawings, curves, results and tables, without torch and MM.
 
-``images.py`` reads, finds and writes image files. ``results.py`` holds the result of a model for
-one image. ``drawing.py`` paints label maps and legends. ``curves.py`` draws the course of a
-training. ``tables.py`` prints tables.
+``inputs.py`` finds images and videos. ``images.py`` reads and writes image files, ``videos.py``
+videos. ``results.py`` holds the result of a model for one image. ``drawing.py`` paints label maps
+and legends, ``overlay.py`` draws results at the size of the image, ``sheets.py`` makes contact
+sheets. ``curves.py`` draws the course of a training. ``tables.py`` prints tables.
 
 Example:
     >>> import numpy as np

@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import save
 
 from rapidnet_mm import UserError
-from rapidnet_mm.weights.download import ATTEMPTS, cached_path
+from rapidnet_mm.transfer.download import ATTEMPTS
+from rapidnet_mm.weights.download import cached_path
 from rapidnet_mm.weights.read import read_checkpoint
 from tests.messages import assert_says, refusal
 from tests.server import serving

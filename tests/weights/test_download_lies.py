@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import torch
 
-from rapidnet_mm.weights import download
+from rapidnet_mm.transfer import download
 from rapidnet_mm.weights.download import cached_path
 from rapidnet_mm.weights.read import read_checkpoint
 from tests.messages import assert_says, refusal

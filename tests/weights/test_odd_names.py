@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from rapidnet_mm import UserError
+from rapidnet_mm.transfer.download import _extent
 from rapidnet_mm.weights.content import dataset_meta
-from rapidnet_mm.weights.download import _extent, downloaded
+from rapidnet_mm.weights.download import downloaded
 from rapidnet_mm.weights.load import check_finite
 from rapidnet_mm.weights.locate import copy_into, locate
 from rapidnet_mm.weights.release import packed

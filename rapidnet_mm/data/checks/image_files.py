@@ -11,16 +11,16 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
-from threading import Lock
 from typing import Any, NamedTuple
 
 import cv2
 from rich.console import Console
 from rich.progress import Progress
 
+from ...display.images import quiet_opencv
 from ...errors import UserError
 from .holes import hole_in
 from .image_formats import Damaged, Header, read_header
@@ -33,7 +33,6 @@ PATIENCE = 3.0  # seconds before a progress bar appears
 READ_WHOLE = 2**30  # if all new images have at most so many bytes, they are searched for holes
 NAMED = 3  # bad files that a message names
 PIXELS, SIDE = 2**30, 2**20  # OpenCV loads no larger images; these can be set by its variables
-_LOG_LEVEL = Lock()
 KINDS = {
     stat.S_IFDIR: 'a folder, not a file',
     stat.S_IFIFO: 'a pipe, not a file',
@@ -202,7 +201,7 @@ def _other_format(path: str) -> tuple[Header | None, str | None]:
     if not cv2.haveImageReader(path):
         return None, 'not an image'
     try:
-        with _quiet_opencv():
+        with quiet_opencv():
             pixels = cv2.imread(path)
     except cv2.error as error:
         if 'CV_IO_MAX_IMAGE' in str(error):
@@ -211,18 +210,6 @@ def _other_format(path: str) -> tuple[Header | None, str | None]:
     if pixels is None:
         return None, 'damaged: OpenCV cannot decode it'
     return Header(pixels.shape[1], pixels.shape[0]), None
-
-
-@contextmanager
-def _quiet_opencv() -> Iterator[None]:
-    """Stop OpenCV from writing to stderr. The check says the same in one line."""
-    with _LOG_LEVEL:  # all threads share one log level
-        level = cv2.getLogLevel()
-        cv2.setLogLevel(0)
-        try:
-            yield
-        finally:
-            cv2.setLogLevel(level)
 
 
 def read_in_threads(
