@@ -18,6 +18,7 @@ from ..installation import NEEDED, forbid_unpickling, mm_packages
 
 # Commands and their modules in this folder, in the order in which people need them.
 COMMANDS = {
+    'new': 'new',
     'train': 'train',
     'test': 'test',
     'infer': 'infer',

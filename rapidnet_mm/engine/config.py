@@ -24,6 +24,7 @@ from .config_values import check_values
 from .data_configs import check_data_config
 from .device import default_device
 from .options import merge_options
+from .own_data import KEY, use_dataset
 from .start import start_from_scratch
 
 PACKAGE = Path(__file__).parents[1]
@@ -87,6 +88,9 @@ def load_config(
 
     The work directory is ``work_dir``, else the config's, else ``work_dirs/<name of the config>``.
 
+    A key ``dataset`` in the config or in the options fills in all that depends on the data, see
+    :mod:`.own_data`. In the options it is a path as the shell sees it.
+
     Raises:
         UserError: the file is missing or is not a config, or an option does not exist.
     """
@@ -94,6 +98,8 @@ def load_config(
     cfg = read_config_file(path)
     check_data_config(cfg, path)
     check_values(cfg, str(path))
+    options = dict(options or {})
+    use_dataset(cfg, str(path), options.pop(KEY, None))
     if amp:
         use_amp(cfg)
     if from_scratch:
