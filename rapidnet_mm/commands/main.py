@@ -22,6 +22,7 @@ COMMANDS = {
     'test': 'test',
     'infer': 'infer',
     'make-shapes': 'make_shapes',
+    'data': 'data',
     'complexity': 'complexity',
     'benchmark': 'benchmark',
     'benchmark-train': 'benchmark_train',
