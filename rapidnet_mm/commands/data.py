@@ -23,9 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     actions = parser.add_subparsers(dest='action', metavar='|'.join(ACTIONS), required=True)
     for name, action in ACTIONS.items():
-        action.add_arguments(
-            actions.add_parser(name, help=action.help, description=action.help)
-        )
+        action.add_arguments(actions.add_parser(name, help=action.help, description=action.help))
 
 
 def run(args: argparse.Namespace) -> None:

@@ -21,6 +21,7 @@ COMMANDS = {
     'train': 'train',
     'test': 'test',
     'infer': 'infer',
+    'doctor': 'doctor',
     'make-shapes': 'make_shapes',
     'data': 'data',
     'complexity': 'complexity',
