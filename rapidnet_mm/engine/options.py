@@ -161,8 +161,8 @@ def find_class(cfg: Config, kind: Any) -> Any:
         for registry in vars(registries).values():
             if isinstance(registry, Registry):
                 # MMEngine warns of a registry that a package does not have.
-                scoped = registry._search_child(scope) or registry
-                target = scoped.get(kind)
+                scoped = registry._search_child(scope)
+                target = (registry if scoped is None else scoped).get(kind)
                 if target is not None:
                     return target
     return None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from ...engine.device import counted
+
 # From the worst to the least.
 BREAKS = 'breaks'  # a training ends with an error
 SPOILS = 'spoils'  # a training runs, but its result is worse than it could be, or means less
@@ -58,4 +60,4 @@ def as_text(findings: Sequence[Finding]) -> str:
             lines.append(f'{"":13}-> {finding.way_out}')
     counts = [(grade, sum(f.grade == grade for f in findings)) for grade in GRADES]
     parts = [f'{count} {grade}' for grade, count in counts if count]
-    return '\n'.join([*lines, f'{len(findings)} findings: {", ".join(parts)}'])
+    return '\n'.join([*lines, f'{counted(len(findings), "finding")}: {", ".join(parts)}'])

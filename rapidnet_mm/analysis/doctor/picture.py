@@ -85,7 +85,7 @@ def _image_sizes(axes: Any, parts: Sequence[Examined]) -> None:
         sizes = Counter(look.size for look in part.looks if look)
         if sizes:
             width, height = zip(*sizes, strict=True)
-            area = [20 + 200 * count / max(sizes.values()) for count in sizes.values()]
+            area = [15 + 300 * count / sum(sizes.values()) for count in sizes.values()]
             color = SHADES[index % 3]
             axes.scatter(width, height, area, alpha=0.4, label=part.split.name, color=color)
     axes.set(title='sizes of the images', xlabel='width (px)', ylabel='height (px)')

@@ -145,8 +145,9 @@ def _config(
     if has_model:
         found = [*quick_findings(cfg, training_images(splits)), *found]
         model, more = build_findings(cfg)
-        found += [*more, *start_findings(cfg)]
+        found += more
         data_is_good = not any(f.grade == BREAKS for f in found)
+        found += start_findings(cfg)
         if model is not None and data_is_good and not quick and splits:
             step, more = dry_step(cfg, model)
             found += more

@@ -119,8 +119,8 @@ def _leave_out(
     if indices:
         content[kind] = [e for index, e in enumerate(content[kind]) if index not in indices]
     for lines in messages.values():
-        more = f' ({len(lines)} {kind} have this fault)' if len(lines) > 1 else ''
-        faults.append(f'{lines[0]}{more}')
+        count = f'{len(lines)} {kind} have the same fault, the first: ' if len(lines) > 1 else ''
+        faults.append(count + lines[0])
 
 
 def _read_json(path: str) -> Any:

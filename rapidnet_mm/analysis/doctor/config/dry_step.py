@@ -157,7 +157,7 @@ def _step(model: nn.Module, wrapper: Any, data: Any) -> tuple[Step, list[str]]:
     wait_for_gpu()
     after = _peak()
     memory = (after - before) / GIB if after is not None and before is not None else None
-    return Step(float(loss), time.monotonic() - start, memory, len(data['inputs'])), without
+    return Step(loss.item(), time.monotonic() - start, memory, len(data['inputs'])), without
 
 
 def _peak() -> int | None:

@@ -16,6 +16,7 @@ from .samples import Object, Sample, Split
 OUTSIDE = 1.0  # pixels; annotation tools round
 TINY = 4.0  # pixels of a side in the image that a model sees: one cell of its finest map
 SAME, OVERLAP = 0.95, 0.9  # IoU of boxes of one object, and of two classes on one object
+MASK_OVERLAP = 0.7  # IoU of masks of two classes on one object
 MANY = 0.05  # share of the objects from which something is no slip any more
 MANY_TINY = 0.3
 BOX_OFF = 0.8  # IoU of a box with the box around its mask
@@ -109,6 +110,8 @@ def _pairs(split: Split, total: int) -> Iterator[Finding]:
         for i, j in np.argwhere(np.triu(ious, 1) > OVERLAP):
             one, other = objects[i], objects[j]
             if one.label != other.label:
+                if _mask_iou(sample, one, other) < MASK_OVERLAP:
+                    continue  # such as a person in a chair
                 mixed.append((Place(sample, one), split.classes[other.label], one.label))
             elif one.box == other.box:
                 exact.append(Place(sample, other))
@@ -128,6 +131,25 @@ def _pairs(split: Split, total: int) -> Iterator[Finding]:
             f'{first_few(names, NAMED)}',
             'look at them: one of the two classes may be wrong',
         )
+
+
+def _mask_iou(sample: Sample, one: Object, other: Object) -> float:
+    """Return the IoU of the masks of two objects, 1 if they have none that can be compared."""
+    width, height = sample.size
+    masks = [entry.segmentation for entry in (one, other)]
+    if not all(masks) or any(mask_fault(mask, width, height) for mask in masks):
+        return 1.0
+    runs = [_runs(mask, width, height) for mask in masks]
+    return float(mask_api.iou(runs[:1], runs[1:], [0])[0, 0])
+
+
+def _runs(mask: object, width: int, height: int) -> dict:
+    """Return a valid mask in COCO format as a compressed RLE."""
+    if isinstance(mask, list):
+        return mask_api.merge(mask_api.frPyObjects(mask, height, width))
+    if isinstance(mask['counts'], list):
+        return mask_api.frPyObjects(mask, height, width)
+    return mask
 
 
 def box_ious(boxes: np.ndarray) -> np.ndarray:
@@ -174,14 +196,13 @@ def _masks(split: Split, places: Sequence[Place]) -> Iterator[Finding]:
 
 def mask_box(mask: object, width: int, height: int) -> tuple[list[float], float]:
     """Return the box around a valid mask in COCO format, and its area."""
-    if isinstance(mask, list):
-        runs = mask_api.merge(mask_api.frPyObjects(mask, height, width))
-        points = np.concatenate([np.reshape(part, (-1, 2)) for part in mask]).astype(float)
-        low, high = points.min(0), points.max(0)
-        return [*low, *(high - low)], float(mask_api.area(runs))
-    if isinstance(mask['counts'], list):
-        mask = mask_api.frPyObjects(mask, height, width)
-    return mask_api.toBbox(mask).tolist(), float(mask_api.area(mask))
+    runs = _runs(mask, width, height)
+    area = float(mask_api.area(runs))
+    if not isinstance(mask, list):
+        return mask_api.toBbox(runs).tolist(), area
+    points = np.concatenate([np.reshape(part, (-1, 2)) for part in mask]).astype(float)
+    low, high = points.min(0), points.max(0)
+    return [*low, *(high - low)], area
 
 
 def _extreme(split: Split, places: Sequence[Place]) -> Iterator[Finding]:

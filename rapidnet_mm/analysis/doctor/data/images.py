@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -39,6 +39,48 @@ class Look(NamedTuple):
     mean: float
     spread: float
     small: np.ndarray
+
+
+# What is odd, the way out, and whether it holds: of a look, the median number of pixels of all
+# images, and the mode if it is the same in all.
+ODDITIES: tuple[tuple[str, str, Callable[[Look, float, str], bool]], ...] = (
+    ('are of one colour', 'remove them', lambda look, _, __: look.spread < BLANK),
+    (
+        'are very dark',
+        'look at them',
+        lambda look, _, __: look.mean < DARK and look.spread >= BLANK,
+    ),
+    (
+        'are very bright',
+        'look at them',
+        lambda look, _, __: look.mean > BRIGHT and look.spread >= BLANK,
+    ),
+    (
+        f'are longer than {LONG:g} times their width or height',
+        'resizing makes them very narrow: cut them into parts',
+        lambda look, _, __: max(look.size) > LONG * min(look.size),
+    ),
+    (
+        'are much smaller than most',
+        'they are enlarged; look whether they are thumbnails',
+        lambda look, median, _: look.size[0] * look.size[1] * SMALL < median,
+    ),
+    (
+        'are grey, and the others are in colour',
+        'they are loaded with three equal channels, which is fine',
+        lambda look, _, mode: look.mode in ('L', 'LA', '1') and look.mode != mode,
+    ),
+    (
+        'have an alpha channel',
+        'it is dropped when they are loaded: what is transparent becomes visible',
+        lambda look, _, __: look.mode in ('RGBA', 'LA', 'PA'),
+    ),
+    (
+        'have more than 8 bits a channel',
+        'they lose them when they are loaded: choose the range yourself',
+        lambda look, _, __: look.mode.startswith(('I', 'F')),
+    ),
+)
 
 
 def look_into(samples: Sequence[Sample]) -> list[Look | None]:
@@ -79,38 +121,9 @@ def image_findings(
     if not pairs:
         return
     median = float(np.median([seen.size[0] * seen.size[1] for _, seen in pairs]))
-    groups = (
-        ('are of one colour', 'remove them', lambda s: s.spread < BLANK),
-        ('are very dark', 'look at them', lambda s: s.mean < DARK and s.spread >= BLANK),
-        ('are very bright', 'look at them', lambda s: s.mean > BRIGHT and s.spread >= BLANK),
-        (
-            f'are longer than {LONG:g} times their width or height',
-            'resizing makes them very narrow: cut them into parts',
-            lambda s: max(s.size) > LONG * min(s.size),
-        ),
-        (
-            'are much smaller than most',
-            'they are enlarged; look whether they are thumbnails',
-            lambda s: s.size[0] * s.size[1] * SMALL < median,
-        ),
-        (
-            'are grey, and the others are in colour',
-            'they are loaded with three equal channels, which is fine',
-            lambda s: s.mode in ('L', 'LA', '1') and not all(p.mode == s.mode for _, p in pairs),
-        ),
-        (
-            'have an alpha channel',
-            'it is dropped when they are loaded: what is transparent becomes visible',
-            lambda s: s.mode in ('RGBA', 'LA', 'PA'),
-        ),
-        (
-            'have more than 8 bits a channel',
-            'they lose them when they are loaded: choose the range yourself',
-            lambda s: s.mode.startswith(('I', 'F')),
-        ),
-    )
-    for what, way_out, holds in groups:
-        names = [name for name, seen in pairs if holds(seen)]
+    everywhere = pairs[0][1].mode if len({seen.mode for _, seen in pairs}) == 1 else ''
+    for what, way_out, holds in ODDITIES:
+        names = [name for name, seen in pairs if holds(seen, median, everywhere)]
         if names:
             text = f'{len(names)} of {len(pairs)} images {what}: {first_few(names)}'
             yield Finding(ODD, split.where, text, way_out)

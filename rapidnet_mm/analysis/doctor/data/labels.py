@@ -51,21 +51,7 @@ def map_findings(
     """Yield what is odd about the label maps of a split."""
     if not counts:
         return
-    names = [sample.label_map.rpartition('/')[2] for sample in samples]
-    classes = [[label for label in pixels if label >= 0] for pixels in counts]
-    for number, what, advice in (
-        (0, 'have no labelled pixel', 'remove them: nothing can be learned from them'),
-        (1, 'have one class only', 'fine if that is so; look at them'),
-    ):
-        few = [name for name, own in zip(names, classes, strict=True) if len(own) == number]
-        few = [n for n in few if number or counts[names.index(n)]]  # a damaged one is a fault
-        if few:
-            yield Finding(
-                ODD,
-                split.where,
-                f'{len(few)} of {len(names)} label maps {what}: {first_few(few)}',
-                advice,
-            )
+    yield from _poor_maps(split, samples, counts)
     total: Counter = sum(counts, Counter())
     pixels = sum(total.values()) or 1
     if total[-1] > UNLABELLED * pixels:
@@ -88,3 +74,24 @@ def map_findings(
             f'{first_few(small)}',
             'a class_weight in the loss, or more images with them',
         )
+
+
+def _poor_maps(
+    split: Split, samples: Sequence[Sample], counts: Sequence[Counter]
+) -> Iterator[Finding]:
+    """Yield label maps without a class, and those with one only."""
+    names = [sample.label_map.rpartition('/')[2] for sample in samples]
+    classes = [[label for label in pixels if label >= 0] for pixels in counts]
+    for number, what, advice in (
+        (0, 'have no labelled pixel', 'remove them: nothing can be learned from them'),
+        (1, 'have one class only', 'fine if that is so; look at them'),
+    ):
+        few = [name for name, own in zip(names, classes, strict=True) if len(own) == number]
+        few = [n for n in few if number or counts[names.index(n)]]  # a damaged one is a fault
+        if few:
+            yield Finding(
+                ODD,
+                split.where,
+                f'{len(few)} of {len(names)} label maps {what}: {first_few(few)}',
+                advice,
+            )

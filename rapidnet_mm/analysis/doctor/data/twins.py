@@ -14,11 +14,10 @@ from ..finding import ODD, SPOILS, Finding
 from .images import Look
 from .samples import Sample, Split
 
-PARTS = 4  # a hash of 64 bits is compared where one of four parts is equal
-MOST_BITS = 8  # different bits of the hashes of two images that may be the same
+MOST_BITS = 10  # different bits, of 64, of the hashes of two images that may be the same
 FLAT = 8.0  # a small picture with less spread has no hash that says anything
-NEAR = 8.0  # mean difference of brightness, 0 to 255, of pictures that look the same
-MOST_ALIKE = 200  # images with an equal part of the hash; more say nothing
+NEAR = 10.0  # mean difference of brightness, 0 to 255, of pictures that look the same
+CHUNK = 1000  # images that are compared with all others at a time
 MANY = 0.05  # share of the validation images
 
 
@@ -43,35 +42,33 @@ class Twins(NamedTuple):
     is_exact: bool
 
 
-def hash_of(small: np.ndarray) -> int:
-    """Return 64 bits: whether a picture of 9x8 becomes brighter from each pixel to the next."""
+def bits_of(small: np.ndarray) -> np.ndarray:
+    """Return 64 times 1 or -1: whether a picture of 9x8 becomes brighter from pixel to pixel."""
     tiny = cv2.resize(small, (9, 8), interpolation=cv2.INTER_AREA).astype(int)
-    bits = (tiny[:, 1:] > tiny[:, :-1]).flatten()
-    return int(np.packbits(bits).view('>u8')[0])
+    return np.where(tiny[:, 1:] > tiny[:, :-1], 1, -1).astype(np.float32).flatten()
 
 
 def find_twins(entries: Sequence[Entry]) -> list[Twins]:
     """Return all pairs of images that look the same."""
-    hashes = [hash_of(e.look.small) if e.look.small.std() > FLAT else None for e in entries]
-    buckets: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for index, value in enumerate(hashes):
-        for part in range(PARTS) if value is not None else ():
-            buckets[part, value >> (16 * part) & 0xFFFF].append(index)
-    pairs = {
-        (i, j)
-        for bucket in buckets.values()
-        if len(bucket) <= MOST_ALIKE
-        for position, i in enumerate(bucket)
-        for j in bucket[position + 1 :]
-        if (hashes[i] ^ hashes[j]).bit_count() <= MOST_BITS
-    }
+    entries = [entry for entry in entries if entry.look.small.std() > FLAT]
+    if not entries:
+        return []
+    bits = np.stack([bits_of(entry.look.small) for entry in entries])
     twins = []
-    for i, j in sorted(pairs):
-        one, other = entries[i], entries[j]
-        difference = np.abs(one.look.small.astype(int) - other.look.small).mean()
-        if one.sample.path != other.sample.path and difference < NEAR:
-            twins.append(Twins(one, other, difference < 1 and _equal(one, other)))
+    for start in range(0, len(bits), CHUNK):
+        # Equal bits give 1, different ones -1.
+        different = (bits.shape[1] - bits[start : start + CHUNK] @ bits.T) / 2
+        for i, j in np.argwhere(different <= MOST_BITS):
+            if start + i < j and (pair := _twins(entries[start + i], entries[j])):
+                twins.append(pair)
     return twins
+
+
+def _twins(one: Entry, other: Entry) -> Twins | None:
+    difference = np.abs(one.look.small.astype(int) - other.look.small).mean()
+    if one.sample.path == other.sample.path or difference > NEAR:
+        return None
+    return Twins(one, other, bool(difference < 1) and _equal(one, other))
 
 
 def _equal(one: Entry, other: Entry) -> bool:
