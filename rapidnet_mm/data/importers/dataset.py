@@ -114,6 +114,12 @@ def write_dataset(dataset: Dataset) -> Path:
     Raises:
         UserError: the file cannot be written, or one that is not from a command is there.
     """
+    write_output(to_json(dataset), dataset.folder / FILE)
+    return dataset.folder / FILE
+
+
+def to_json(dataset: Dataset) -> bytes:
+    """Return the content of ``dataset.json``."""
     content: dict[str, Any] = {
         'version': VERSION,
         'task': dataset.task,
@@ -135,8 +141,7 @@ def write_dataset(dataset: Dataset) -> Path:
         content['img_suffix'] = dataset.img_suffix
         content['seg_map_suffix'] = dataset.seg_map_suffix
     text = json.dumps(content, indent=2, ensure_ascii=False)
-    write_output(f'{text}\n'.encode(errors='surrogateescape'), dataset.folder / FILE)
-    return dataset.folder / FILE
+    return f'{text}\n'.encode(errors='surrogateescape')
 
 
 def _stored(path: Path, folder: Path) -> str:

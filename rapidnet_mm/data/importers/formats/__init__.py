@@ -1,0 +1,1 @@
+"""One file a format. Each has ``read(source)`` and ``write(collection, folder)``."""
