@@ -19,12 +19,13 @@ from ..installation import NEEDED, forbid_unpickling, mm_packages
 # Commands and their modules in this folder, in the order in which people need them.
 COMMANDS = {
     'new': 'new',
+    'doctor': 'doctor',
+    'browse': 'browse',
     'train': 'train',
     'test': 'test',
     'infer': 'infer',
-    'browse': 'browse',
-    'make-shapes': 'make_shapes',
     'data': 'data',
+    'make-shapes': 'make_shapes',
     'complexity': 'complexity',
     'benchmark': 'benchmark',
     'benchmark-train': 'benchmark_train',

@@ -48,7 +48,9 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _train(args: argparse.Namespace) -> None:
+    from ..analysis.doctor.config.quick import warnings_before_training
     from ..analysis.summary import TrainingReport
+    from ..data.checks.messages import warn
     from ..engine import config, runner
     from ..engine.options import parse_options
 
@@ -59,6 +61,9 @@ def _train(args: argparse.Namespace) -> None:
     config.set_randomness(cfg, args.seed, args.deterministic)
     if args.auto_scale_lr:
         config.scale_lr(cfg)
+    if runner.is_first_process(args.launcher):
+        for line in warnings_before_training(cfg):
+            warn(line)
     if args.resume:
         runner.resume_from(cfg, args.resume)
     if args.tensorboard:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from mmengine.config import Config
@@ -151,32 +151,41 @@ def check_values(cfg: Config, name: str) -> None:
     Raises:
         UserError: a value has the wrong kind.
     """
+    for path, fault in value_faults(cfg):
+        raise UserError(f'config {name}: {path}{fault}')
+
+
+def value_faults(cfg: Config) -> Iterator[tuple[str, str]]:
+    """Yield the place of each wrong value, and what is wrong: a text to write behind the place."""
     for path, kind in {**OPTIONAL, **NEEDED}.items():
         value = _at(cfg, path)
         if value is MISSING or (value is None and path in OPTIONAL):
             continue
         if not kind.holds(value):
-            raise UserError(f'config {name}: {path} should be {kind.text}, not {_short(value)}')
+            yield path, f' should be {kind.text}, not {_short(value)}'
     schedulers = cfg.get('param_scheduler') or []
     schedulers = [schedulers] if isinstance(schedulers, Mapping) else schedulers
-    for index, scheduler in enumerate(schedulers):
-        if not isinstance(scheduler, Mapping):
-            continue
-        _check_schedule(scheduler, f'config {name}: param_scheduler.{index}')
+    for index, scheduler in enumerate(schedulers if isinstance(schedulers, list | tuple) else ()):
+        if isinstance(scheduler, Mapping):
+            yield from _schedule_faults(scheduler, f'param_scheduler.{index}')
 
 
-def _check_schedule(scheduler: Mapping[str, Any], where: str) -> None:
-    """Check the arguments of a schedule, and that it begins before it ends."""
+def _schedule_faults(scheduler: Mapping[str, Any], where: str) -> Iterator[tuple[str, str]]:
+    """Yield the wrong arguments of a schedule, and whether it ends before it begins."""
     for key, kind in SCHEDULE.items():
         value = scheduler.get(key)
         if value is not None and not kind.holds(value):
-            raise UserError(f'{where}.{key} should be {kind.text}, not {_short(value)}')
+            yield f'{where}.{key}', f' should be {kind.text}, not {_short(value)}'
     begin, end = scheduler.get('begin', 0), scheduler.get('end', math.inf)
-    for key, value in (('begin', begin), ('end', end)):
-        if type(value) is not int and value != math.inf:
-            raise UserError(f'{where}.{key} should be a whole number, not {_short(value)}')
-    if not 0 <= begin < end:
-        raise UserError(f'{where} is from begin={begin} to end={end}; it must end later')
+    odd = [
+        (key, value)
+        for key, value in (('begin', begin), ('end', end))
+        if type(value) is not int and value != math.inf
+    ]
+    for key, value in odd:
+        yield f'{where}.{key}', f' should be a whole number, not {_short(value)}'
+    if not odd and not 0 <= begin < end:
+        yield where, f' is from begin={begin} to end={end}; it must end later'
 
 
 def check_parts(cfg: Config, mode: str) -> None:

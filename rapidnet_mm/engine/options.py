@@ -10,6 +10,8 @@ import copy
 import difflib
 import inspect
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 import mmengine.registry as registries
@@ -153,12 +155,16 @@ def find_class(cfg: Config, kind: Any) -> Any:
     scope = cfg.get('default_scope', 'mmengine')
     if DefaultScope.get_current_instance() is None:
         init_default_scope(scope)
-    for registry in vars(registries).values():
-        if isinstance(registry, Registry):
-            with registry.switch_scope_and_registry(scope) as scoped:
-                target = scoped.get(kind)
-            if target is not None:
-                return target
+    with suppress(ImportError):
+        import_module(f'{scope}.registry')
+    with DefaultScope.overwrite_default_scope(scope):
+        for registry in vars(registries).values():
+            if isinstance(registry, Registry):
+                # MMEngine warns of a registry that a package does not have.
+                scoped = registry._search_child(scope)
+                target = (registry if scoped is None else scoped).get(kind)
+                if target is not None:
+                    return target
     return None
 
 

@@ -43,6 +43,11 @@ def schedule_doubts(runner: Runner) -> list[str]:
     schedulers = runner.param_schedulers
     if not isinstance(schedulers, list):  # none, or those of several optimizers
         return []
+    return doubts_about(schedulers, length)
+
+
+def doubts_about(schedulers: list[Any], length: Length) -> list[str]:
+    """Return warnings about schedulers in a training of some length, one line each."""
     return [
         f'param_scheduler.{index} ({type(scheduler).__name__}) {doubt}'
         for index, scheduler in enumerate(schedulers)

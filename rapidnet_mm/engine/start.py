@@ -31,7 +31,7 @@ def fetch_start(cfg: Config) -> None:
     for node, path in nested_dicts(cfg.model, 'model'):
         if cfg.get('load_from') and path.startswith('model.backbone'):
             continue  # that file fills the backbone
-        for entry in _pretrained(node.get('init_cfg')):
+        for entry in pretrained_entries(node.get('init_cfg')):
             locate_start(str(entry.get('checkpoint')), str(node.get('type')))
     if cfg.get('load_from'):
         locate(cfg.load_from)
@@ -49,7 +49,7 @@ def forget_start(cfg: Config, model: nn.Module) -> None:
             continue
         if isinstance(module, WeightsContract) and hasattr(module, 'pretrained'):
             module.pretrained = []
-        elif _pretrained(getattr(module, 'init_cfg', None)):
+        elif pretrained_entries(getattr(module, 'init_cfg', None)):
             module.init_cfg = None
 
 
@@ -65,7 +65,7 @@ def start_from_scratch(cfg: Config) -> list[str]:
     """
     changes: dict[str, Any] = {}
     for node, path in list(nested_dicts(cfg.model, 'model')):
-        if _pretrained(node.get('init_cfg')):
+        if pretrained_entries(node.get('init_cfg')):
             _start_part(cfg, node, path, changes)
     if cfg.get('load_from'):
         _set(cfg, 'load_from', None, '', changes)
@@ -74,7 +74,7 @@ def start_from_scratch(cfg: Config) -> list[str]:
     return [f'{key}={value}' for key, value in changes.items()]
 
 
-def _pretrained(init_cfg: Any) -> list[Mapping]:
+def pretrained_entries(init_cfg: Any) -> list[Mapping]:
     """Return the entries of an ``init_cfg`` that name a file."""
     entries = init_cfg if isinstance(init_cfg, list | tuple) else [init_cfg]
     return [
@@ -86,7 +86,7 @@ def _pretrained(init_cfg: Any) -> list[Mapping]:
 
 def _start_part(cfg: Config, node: MutableMapping, path: str, changes: dict[str, Any]) -> None:
     """Change a part of the model that starts from a file."""
-    files = _pretrained(node['init_cfg'])
+    files = pretrained_entries(node['init_cfg'])
     others = [entry for entry in node['init_cfg'] if entry not in files]
     is_list = isinstance(node['init_cfg'], list | tuple)
     _set(node, 'init_cfg', others if is_list and others else None, path, changes)

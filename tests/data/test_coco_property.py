@@ -12,7 +12,6 @@ from mmdet.datasets import CocoDataset
 from pycocotools import mask as mask_api
 
 from rapidnet_mm import UserError
-from rapidnet_mm.data.checks import coco
 from rapidnet_mm.data.checks.coco import CocoChecker
 from rapidnet_mm.engine.metrics.coco import BACKENDS, CocoAP
 
@@ -170,7 +169,7 @@ def scores(path, metainfo, images, masks, backend):
 def passes(config, masks, monkeypatch):
     """Whether the check lets annotations through without a word."""
     doubts = []
-    monkeypatch.setattr(coco, 'warn', doubts.append)
+    monkeypatch.setattr('rapidnet_mm.data.checks.checker.warn', doubts.append)
     checker = CocoChecker(config, 'val_dataloader.dataset')
     checker.evaluates_masks = masks
     try:

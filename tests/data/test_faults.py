@@ -76,7 +76,7 @@ def test_what_has_a_clear_meaning_passes(root, plant):
 
 def test_boxes_that_are_left_out_are_said_each_time(root, monkeypatch):
     lines = []
-    monkeypatch.setattr('rapidnet_mm.data.checks.coco.warn', lines.append)
+    monkeypatch.setattr('rapidnet_mm.data.checks.checker.warn', lines.append)
     faults.of_object('bbox', [4, 4, 16, 0])(root)
     for _ in range(2):
         detection(root).check()
@@ -135,7 +135,7 @@ def test_an_ignored_value_above_eight_bits_is_refused(label_root):
 
 def test_objects_below_a_pixel_are_left_out_as_in_coco_itself(root, monkeypatch):
     lines = []
-    monkeypatch.setattr('rapidnet_mm.data.checks.coco.warn', lines.append)
+    monkeypatch.setattr('rapidnet_mm.data.checks.checker.warn', lines.append)
     faults.polygon(4.1, 4.1, 4.3, 4.1, 4.3, 4.3)(root)
     detection(root).check()
     assert_says(lines[0], '1 of 8 objects', 'annotations[5]', 'covers no pixel')

@@ -241,7 +241,7 @@ def test_zero_that_is_a_class_must_not_be_reduced(root):
 
 def test_a_line_warns_if_the_values_do_not_show_what_zero_means(root, monkeypatch):
     warnings = []
-    monkeypatch.setattr('rapidnet_mm.data.checks.label_maps.warn', warnings.append)
+    monkeypatch.setattr('rapidnet_mm.data.checks.checker.warn', warnings.append)
     relabel(root, (0, 1, 2))  # the last class may just be rare
     check(dataset(root, reduce_zero_label=True))
     assert len(warnings) == 1

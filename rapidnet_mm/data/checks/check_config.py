@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...errors import UserError
 from .checker import DatasetChecker
@@ -33,22 +34,82 @@ def check_data(cfg: Config, splits: Sequence[str] = ('train', 'val')) -> None:
     Raises:
         UserError: the first fault: what is wrong, where, and what to do.
     """
-    by_split = {split: checkers_of(cfg, split) for split in splits}
+    by_split = _by_split(cfg, splits)
     for split, checkers in by_split.items():  # the quick check comes first
         _check_evaluator(cfg.get(f'{split}_evaluator'), f'{split}_evaluator', checkers)
+    checkers = [checker for part in by_split.values() for checker in part]
+    for checker in checkers:
+        checker.check()
+    for checker, first in _with_first(checkers):
+        checker.check_same_classes(first)
+    for checker in checkers:
+        _check_model(cfg.get('model'), checker)
+
+
+class Fault(NamedTuple):
+    """What is wrong or odd in the data of a config, and in which part of the config."""
+
+    where: str
+    text: str
+    is_doubt: bool = False
+
+
+def data_faults(cfg: Config, splits: Sequence[str] = ('train', 'val')) -> list[Fault]:
+    """Return all that :func:`check_data` refuses or warns of; it does not end at the first fault.
+
+    Args:
+        cfg: as for :func:`check_data`.
+        splits: some of 'train', 'val' and 'test'.
+    """
+    faults: list[Fault] = []
+    by_split = _by_split(cfg, splits)
+    for split, checkers in by_split.items():
+        where = f'{split}_evaluator'
+        with _noted(faults, where):
+            _check_evaluator(cfg.get(where), where, checkers)
+    checkers = [checker for part in by_split.values() for checker in part]
+    for checker in checkers:
+        found, doubts = checker.findings()
+        faults += [Fault(checker.where, text) for text in found]
+        faults += [Fault(checker.where, text, is_doubt=True) for text in doubts]
+    broken = {fault.where for fault in faults if not fault.is_doubt}
+    for checker, first in _with_first(checkers):
+        if not {checker.where, first.where} & broken:
+            with _noted(faults, checker.where):
+                checker.check_same_classes(first)
+    for checker in checkers:
+        with _noted(faults, 'model'):
+            _check_model(cfg.get('model'), checker)
+    return list(dict.fromkeys(faults))
+
+
+@contextmanager
+def _noted(faults: list[Fault], where: str) -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        faults.append(Fault(where, str(error).removeprefix(f'{where}: ')))
+
+
+def _by_split(cfg: Config, splits: Sequence[str]) -> dict[str, list[DatasetChecker]]:
+    """Return the checkers of each split; those of masks know whether masks are evaluated."""
+    by_split = {split: checkers_of(cfg, split) for split in splits}
+    for split, checkers in by_split.items():
         for checker in checkers:
             if isinstance(checker, CocoChecker):
                 checker.evaluates_masks = _evaluates_masks(cfg.get(f'{split}_evaluator'))
-    checkers = [checker for split in by_split.values() for checker in split]
-    for checker in checkers:
-        checker.check()
-    firsts: dict[type[DatasetChecker], DatasetChecker] = {}  # the first data set of each kind
+    return by_split
+
+
+def _with_first(
+    checkers: Sequence[DatasetChecker],
+) -> Iterator[tuple[DatasetChecker, DatasetChecker]]:
+    """Yield each checker but the first of its kind, together with that first one."""
+    firsts: dict[type[DatasetChecker], DatasetChecker] = {}
     for checker in checkers:
         first = firsts.setdefault(type(checker), checker)
         if first is not checker:
-            checker.check_same_classes(first)
-    for checker in checkers:
-        _check_model(cfg.get('model'), checker)
+            yield checker, first
 
 
 def checker_of(dataset: Mapping[str, Any], where: str) -> DatasetChecker | None:

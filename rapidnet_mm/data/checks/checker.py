@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from ...errors import UserError
+from .messages import warn
 
 
 class DatasetChecker(ABC):
@@ -31,10 +33,13 @@ class DatasetChecker(ABC):
         types: names of the data set classes that the checker is for, without a package before them.
         one_weight_per_class: whether a loss needs one weight for each class of the data set, no
             more and no less.
+        faults: None while the first fault ends the check. :meth:`findings` makes it a list.
     """
 
     types: ClassVar[tuple[str, ...]]
     one_weight_per_class: ClassVar[bool] = True
+    faults: list[str] | None = None
+    _doubts: list[str] | None = None
 
     def __init__(self, config: Mapping[str, Any], where: str):
         self.config = config
@@ -58,6 +63,35 @@ class DatasetChecker(ABC):
         except OSError as error:
             reason = f'{error.filename}: {error.strerror}' if error.filename else str(error)
             raise UserError(f'{self.where}: {_printable(reason)}') from error
+
+    def findings(self) -> tuple[list[str], list[str]]:
+        """Check everything, and return the faults of all parts of the check, and the doubts.
+
+        :meth:`check` ends at the first fault. Both are without the place in the config.
+        """
+        self.faults, self._doubts = [], []
+        try:
+            self.check()
+        except UserError as error:
+            self.faults.append(str(error).removeprefix(f'{self.where}: '))
+        return self.faults, self._doubts
+
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """Run a part of the check. If all faults are collected, the check goes on after one."""
+        try:
+            yield
+        except UserError as error:
+            if self.faults is None:
+                raise
+            self.faults.append(_printable(str(error)))
+
+    def doubt(self, line: str) -> None:
+        """Warn of something that is odd but no fault."""
+        if self._doubts is None:
+            warn(f'{self.where}: {line}')
+        else:
+            self._doubts.append(line)
 
     @abstractmethod
     def check_files(self) -> None:

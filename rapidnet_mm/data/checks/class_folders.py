@@ -37,15 +37,18 @@ class ClassFolderChecker(DatasetChecker):
         """Check the class folders and their images; see :class:`DatasetChecker`."""
         dataset = self.build()
         if dataset.ann_file:
-            self._highest = check_image_list(
-                dataset.ann_file, dataset.img_prefix or '', dataset.with_label, dataset.CLASSES
-            )
+            with self.part():
+                self._highest = check_image_list(
+                    dataset.ann_file, dataset.img_prefix or '', dataset.with_label, dataset.CLASSES
+                )
         if not _needs_folders(dataset):
             return
         folder = _existing_folder(dataset)
         listing = list_classes(folder, dataset.extensions)
-        _check_listing(listing, folder, dataset.extensions)
-        _check_class_count(dataset, folder, list(listing.images))
+        with self.part():
+            _check_listing(listing, folder, dataset.extensions)
+        with self.part():
+            _check_class_count(dataset, folder, list(listing.images))
         paths = [path for images in listing.images.values() for path in images]
         check_images(paths, otherwise='delete them')
 

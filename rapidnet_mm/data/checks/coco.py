@@ -14,7 +14,7 @@ from .coco_file import read_annotations
 from .coco_objects import Loading, check_objects
 from .image_files import check_images
 from .image_formats import Header
-from .messages import files_in, first_few, folders_beside, other_files, warn
+from .messages import files_in, first_few, folders_beside, other_files
 from .notes import fingerprint, read_note, write_note
 from .sources import how_to_get
 
@@ -36,8 +36,7 @@ class CocoChecker(DatasetChecker):
         dataset = self.build()
         _check_paths(dataset)
         loading = _loading(self.config.get('pipeline') or (), self.evaluates_masks)
-        for doubt in _check_content(dataset, loading):
-            warn(f'{self.where}: {doubt}')
+        self._check_content(dataset, loading)
 
     def class_names(self) -> tuple[str, ...]:
         """Return the names from the config, or else COCO's 80."""
@@ -50,6 +49,37 @@ class CocoChecker(DatasetChecker):
     def annotation_file(self) -> str:
         """Return the path of the annotation file, joined as MMEngine joins it."""
         return os.path.join(self.config.get('data_root') or '', self.config.get('ann_file') or '')
+
+    def _check_content(self, dataset: CocoDataset, loading: Loading) -> None:
+        """Check annotations and the images that they name, unless a note has the result.
+
+        Args:
+            dataset: the data set, built without reading its files.
+            loading: how the pipeline loads images and masks.
+        """
+        subject = _subject(dataset, loading)
+        note = read_note(subject)
+        if note and note['state'] == fingerprint(note['folders'], [dataset.ann_file]):
+            for doubt in note['doubts']:
+                self.doubt(doubt)
+            return
+        content = read_annotations(dataset.ann_file, dataset.test_mode, self.faults)
+        with self.part():
+            _check_categories(dataset, [category['name'] for category in content['categories']])
+        images = _used_images(dataset, content, loading.masks)
+        doubts = _repeated_names(dataset, content)
+        with self.part():
+            doubts = [*check_objects(dataset, content, loading), *doubts]
+        paths = [image['img_path'] for image in images]
+        folders = sorted({os.path.dirname(path) for path in paths})
+        state = fingerprint(folders, [dataset.ann_file])
+        _check_folder(dataset, paths)
+        with self.part():
+            _check_sizes(dataset, images, check_images(paths), loading)
+        if state is not None and not self.faults:
+            write_note(subject, {'folders': folders, 'state': state, 'doubts': doubts})
+        for doubt in doubts:
+            self.doubt(doubt)
 
     def build(self) -> CocoDataset:
         """Build the data set without reading its files: it knows paths, classes and filters.
@@ -111,16 +141,8 @@ def _check_paths(dataset: CocoDataset) -> None:
         )
 
 
-def _check_content(dataset: CocoDataset, loading: Loading) -> list[str]:
-    """Check what the annotations say and the images that they name, unless a note has the result.
-
-    Args:
-        dataset: the data set, built without reading its files.
-        loading: how the pipeline loads images and masks.
-
-    Returns:
-        doubts to warn about.
-    """
+def _subject(dataset: CocoDataset, loading: Loading) -> str:
+    """Return what the note about a data set is about: all settings that change the result."""
     settings = (
         dataset.ann_file,
         dataset.data_prefix,
@@ -131,22 +153,7 @@ def _check_content(dataset: CocoDataset, loading: Loading) -> list[str]:
         dataset.metainfo.get('subset'),
         loading,
     )
-    subject = f'coco {settings}'
-    note = read_note(subject)
-    if note and note['state'] == fingerprint(note['folders'], [dataset.ann_file]):
-        return note['doubts']
-    content = read_annotations(dataset.ann_file, dataset.test_mode)
-    _check_categories(dataset, [category['name'] for category in content['categories']])
-    images = _used_images(dataset, content, loading.masks)
-    doubts = [*check_objects(dataset, content, loading), *_repeated_names(dataset, content)]
-    paths = [image['img_path'] for image in images]
-    folders = sorted({os.path.dirname(path) for path in paths})
-    state = fingerprint(folders, [dataset.ann_file])
-    _check_folder(dataset, paths)
-    _check_sizes(dataset, images, check_images(paths), loading)
-    if state is not None:
-        write_note(subject, {'folders': folders, 'state': state, 'doubts': doubts})
-    return doubts
+    return f'coco {settings}'
 
 
 def _repeated_names(dataset: CocoDataset, content: Mapping[str, list[dict]]) -> list[str]:

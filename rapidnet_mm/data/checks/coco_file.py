@@ -55,8 +55,16 @@ ENTRIES: dict[str, dict[str, Rule]] = {
 OPTIONAL: dict[str, dict[str, Rule]] = {'annotations': {'iscrowd': FLAG, 'ignore': FLAG}}
 
 
-def read_annotations(path: str, test_mode: bool) -> dict[str, list[dict]]:
+def read_annotations(
+    path: str, test_mode: bool, faults: list[str] | None = None
+) -> dict[str, list[dict]]:
     """Return the content of an annotation file whose entries have all keys that are needed.
+
+    Args:
+        path: the file.
+        test_mode: whether it may lack annotations.
+        faults: a list that collects a line for each kind of faulty entries. These are left out of
+            the content. By default the first one is an error.
 
     Raises:
         UserError: the file cannot be read, or an entry has no valid value for a key.
@@ -77,13 +85,42 @@ def read_annotations(path: str, test_mode: bool) -> dict[str, list[dict]]:
         )
     if missing:
         raise UserError(f'{path} is not in COCO format: it lacks {first_few(missing)}')
+    if not all(isinstance(content[kind], list) for kind in ENTRIES):
+        kind = next(kind for kind in ENTRIES if not isinstance(content[kind], list))
+        raise UserError(f'{kind} of {path} must be a list, not a {type(content[kind]).__name__}')
     for kind, rules in ENTRIES.items():
-        _check_entries(kind, content[kind], rules, path)
-    for index, image in enumerate(content['images']):
-        if fault := name_fault(image['file_name']):
-            raise UserError(f'images[{index}] of {path}: {image["file_name"]!r:.60}: {fault}')
-    _check_references(content, path)
+        _leave_out(content, kind, _entry_faults(kind, content[kind], rules, path), faults)
+    _leave_out(content, 'images', _name_faults(content, path), faults)
+    _leave_out(content, 'annotations', _reference_faults(content, path), faults)
     return content
+
+
+def _leave_out(
+    content: dict[str, list[dict]],
+    kind: str,
+    found: Iterator[tuple[int, str, str]],
+    faults: list[str] | None,
+) -> None:
+    """Leave faulty entries out of the content, or raise an error for the first.
+
+    Args:
+        content: the content of the file.
+        kind: 'images', 'annotations' or 'categories'.
+        found: of each faulty entry its index, what is wrong in a few words, and the whole message.
+        faults: gets a message for each few words, None to raise an error.
+    """
+    messages: dict[str, list[str]] = {}
+    indices = set()
+    for index, words, message in found:
+        if faults is None:
+            raise UserError(message)
+        indices.add(index)
+        messages.setdefault(words, []).append(message)
+    if indices:
+        content[kind] = [e for index, e in enumerate(content[kind]) if index not in indices]
+    for lines in messages.values():
+        count = f'{len(lines)} {kind} have the same fault, the first: ' if len(lines) > 1 else ''
+        faults.append(count + lines[0])
 
 
 def _read_json(path: str) -> Any:
@@ -101,55 +138,67 @@ def _read_json(path: str) -> Any:
         raise UserError(f'{path} cannot be read: {error}') from error
 
 
-def _check_entries(kind: str, entries: Any, rules: Mapping[str, Rule], path: str) -> None:
-    """Check that each entry has valid values, and an id of its own."""
-    if not isinstance(entries, list):
-        raise UserError(f'{kind} of {path} must be a list, not a {type(entries).__name__}')
-    optional = OPTIONAL.get(kind, {}).items()
+def _entry_faults(
+    kind: str, entries: Sequence[Any], rules: Mapping[str, Rule], path: str
+) -> Iterator[tuple[int, str, str]]:
+    """Yield the entries that lack a valid value or an id of their own; see :func:`_leave_out`."""
+    all_rules = {**rules, **OPTIONAL.get(kind, {})}
     ids = set()
     for index, entry in enumerate(entries):
+        where = f'{kind}[{index}] of {path}'
         if not isinstance(entry, dict):
-            raise UserError(f'{kind}[{index}] of {path} must be a dict, not {entry!r:.60}')
-        for key, (is_valid, allowed) in rules.items():
-            if key not in entry:
-                missing = [key for key in rules if key not in entry]
-                raise UserError(f'{kind}[{index}] of {path} lacks {first_few(missing)}')
-            if not is_valid(entry[key]):
-                raise _invalid(f'{kind}[{index}] of {path}', key, entry[key], allowed)
-        for key, (is_valid, allowed) in optional:
-            if key in entry and not is_valid(entry[key]):
-                raise _invalid(f'{kind}[{index}] of {path}', key, entry[key], allowed)
-        if entry['id'] in ids:
-            raise UserError(
-                f'{kind}[{index}] of {path}: id {entry["id"]!r} was used before; ids must be unique'
-            )
-        ids.add(entry['id'])
+            yield index, 'dict', f'{where} must be a dict, not {entry!r:.60}'
+            continue
+        missing = [key for key in rules if key not in entry]
+        wrong = next((k for k, r in all_rules.items() if not _obeys(entry, k, r, k in rules)), None)
+        if wrong in missing:
+            yield index, f'lacks {missing}', f'{where} lacks {first_few(missing)}'
+        elif wrong:
+            fault = _invalid(where, wrong, entry[wrong], all_rules[wrong][1])
+            yield index, wrong, fault
+        elif entry['id'] in ids:
+            fault = f'{where}: id {entry["id"]!r} was used before; ids must be unique'
+            yield index, 'id again', fault
+        else:
+            ids.add(entry['id'])
 
 
-def _invalid(name: str, key: str, value: Any, allowed: str) -> UserError:
+def _obeys(entry: Mapping[str, Any], key: str, rule: Rule, is_needed: bool) -> bool:
+    return rule[0](entry[key]) if key in entry else not is_needed
+
+
+def _invalid(where: str, key: str, value: Any, allowed: str) -> str:
     shown = f'{value!r:.60}' if type(value) is not int or abs(value) < 1e60 else 'a huge number'
-    return UserError(f'{name}: {key} is not valid: {shown}; it must be {allowed}')
+    return f'{where}: {key} is not valid: {shown}; it must be {allowed}'
 
 
-def _check_references(content: Mapping[str, list[dict]], path: str) -> None:
-    """Check that each annotation has an image, a category and a box of four numbers."""
+def _name_faults(content: Mapping[str, list[dict]], path: str) -> Iterator[tuple[int, str, str]]:
+    for index, image in enumerate(content['images']):
+        if fault := name_fault(image['file_name']):
+            yield index, fault, f'images[{index}] of {path}: {image["file_name"]!r:.60}: {fault}'
+
+
+def _reference_faults(
+    content: Mapping[str, list[dict]], path: str
+) -> Iterator[tuple[int, str, str]]:
+    """Yield the annotations without an image, a category or a box of four numbers."""
     sizes = {image['id']: (image['width'], image['height']) for image in content['images']}
     categories = {category['id'] for category in content['categories']}
     for index, entry in enumerate(content['annotations']):
+        where = f'annotations[{index}] of {path}'
+        box, fault = entry['bbox'], None
         for key, ids in (('image_id', sizes), ('category_id', categories)):
-            if type(entry[key]) is not int or entry[key] not in ids:
-                raise UserError(
-                    f'annotations[{index}] of {path}: {key} {entry[key]!r:.60} is not the id of '
-                    f'any of its {len(ids)} {"images" if key == "image_id" else "categories"}'
-                )
-        box = entry['bbox']
+            if fault is None and (type(entry[key]) is not int or entry[key] not in ids):
+                noun = 'images' if key == 'image_id' else 'categories'
+                fault = f'{key} {entry[key]!r:.60} is not the id of any of its {len(ids)} {noun}'
+                yield index, key, f'{where}: {fault}'
+        if fault:
+            continue
         if len(box) != 4 or not all(map(is_number, box)):
-            raise UserError(
-                f'annotations[{index}] of {path}: bbox must be four numbers '
-                f'(x, y, width, height), not {box!r:.60}'
-            )
-        if fault := _box_fault(box, *sizes[entry['image_id']]):
-            raise UserError(f'annotations[{index}] of {path}: bbox {box!r:.60} {fault}')
+            fault = f'must be four numbers (x, y, width, height), not {box!r:.60}'
+            yield index, 'four', f'{where}: bbox {fault}'
+        elif fault := _box_fault(box, *sizes[entry['image_id']]):
+            yield index, fault.partition(',')[0], f'{where}: bbox {box!r:.60} {fault}'
 
 
 def _box_fault(box: Sequence[float], width: float, height: float) -> str | None:

@@ -11,7 +11,7 @@ from ...errors import UserError
 from .checker import DatasetChecker, subset_of
 from .image_files import check_images
 from .label_files import Pair, read_pairs
-from .messages import files_in, first_few, folders_beside, other_files, warn
+from .messages import files_in, first_few, folders_beside, other_files
 from .sources import how_to_get
 
 if TYPE_CHECKING:
@@ -64,12 +64,15 @@ class LabelMapChecker(DatasetChecker):
             return
         if dataset.data_prefix.get('seg_map_path') is None:
             raise UserError("data_prefix needs 'seg_map_path', the folder of the label images")
-        _check_eight_bits(dataset)
+        with self.part():
+            _check_eight_bits(dataset)
         paths = [(item['img_path'], item['seg_map_path']) for item in items]
         pairs = read_pairs(paths)
-        _check_label_names(dataset, paths, pairs)
-        if doubt := _check_zero(dataset, pairs):
-            warn(f'{self.where}: {doubt}')
+        with self.part():
+            _check_label_names(dataset, paths, pairs)
+        with self.part():
+            if doubt := _check_zero(dataset, pairs):
+                self.doubt(doubt)
         _check_pairs(dataset, paths, pairs)
 
     def class_names(self) -> tuple[str, ...]:

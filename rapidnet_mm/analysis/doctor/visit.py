@@ -1,0 +1,167 @@
+"""From the arguments of ``rapidnet doctor`` to findings: what each is, and who looks at it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mmengine.config import Config
+
+from ...engine.config import find_config
+from ...engine.config_file import read_config_file
+from ...engine.config_values import value_faults
+from ...engine.data_configs import check_data_config
+from ...engine.options import merge_options
+from ...errors import UserError
+from ...weights.known import entry_of
+from . import environment
+from .checkpoint import checkpoint_facts, checkpoint_findings, coverage_line
+from .config.dry_step import build_findings, dry_step, start_findings
+from .config.quick import quick_findings
+from .data.examine import data_report, training_images
+from .data.folder import imported_config
+from .finding import BREAKS, Finding, worst_first
+
+WEIGHTS = ('.pth', '.pt', '.bin', '.ckpt', '.safetensors', '.tar')
+
+
+class Report(NamedTuple):
+    """What the doctor says of one patient.
+
+    Attributes:
+        patient: its name.
+        facts: what it is, in lines to print.
+        findings: what is wrong or odd, the worst first.
+    """
+
+    patient: str
+    facts: dict[str, str]
+    findings: list[Finding]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as data for json."""
+        return {
+            'patient': self.patient,
+            'facts': self.facts,
+            'findings': [finding._asdict() for finding in self.findings],
+        }
+
+
+def visit(
+    patients: Sequence[str],
+    options: Mapping[str, Any] | None = None,
+    quick: bool = False,
+    most: int = 5000,
+    scratch: Path | None = None,
+) -> tuple[list[Report], list[Any]]:
+    """Examine the patients. Return a report of each, and their data sets, to draw them.
+
+    Args:
+        patients: configs, folders or files of data, checkpoints; none is the environment.
+        options: changes of the configs.
+        quick: read no images and make no step.
+        most: images of a split that are looked at.
+        scratch: a folder for what the import of a folder writes.
+
+    Raises:
+        UserError: an argument is none of these, or a file cannot be read.
+    """
+    if not patients:
+        found = worst_first(environment.findings())
+        return [Report('environment', environment.facts(), found)], []
+    kinds = {patient: kind_of(patient) for patient in patients}
+    configs = {p: read_config(p, options) for p, kind in kinds.items() if kind == 'config'}
+    reports, drawable = [], []
+    for number, (patient, kind) in enumerate(kinds.items()):
+        if kind == 'checkpoint':
+            reports.append(_checkpoint(patient, configs))
+            continue
+        if kind == 'config':
+            cfg, facts, found = configs[patient], {}, []
+        else:
+            cfg, facts, found = imported_config(patient, scratch / str(number))
+        more, findings, splits = _config(cfg, quick, most, kind == 'config')
+        reports.append(Report(patient, facts | more, worst_first([*found, *findings])))
+        drawable += splits
+    return reports, drawable
+
+
+def kind_of(patient: str) -> str:
+    """Return 'checkpoint', 'data' or 'config'.
+
+    Raises:
+        UserError: there is no such file, folder or name.
+    """
+    path = Path(patient)
+    if path.suffix in WEIGHTS or (entry_of(patient) and not path.exists()):
+        if not path.is_file() and not entry_of(patient) and '://' not in patient:
+            raise UserError(f'checkpoint {patient} does not exist')
+        return 'checkpoint'
+    if path.is_dir() or (path.is_file() and path.suffix == '.zip') or _is_coco(path):
+        return 'data'
+    find_config(patient)
+    return 'config'
+
+
+def _is_coco(path: Path) -> bool:
+    """Return whether a json file holds data instead of a config."""
+    if path.suffix != '.json' or not path.is_file():
+        return False
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        return False
+    keys = ('images', 'annotations', 'splits')
+    return isinstance(content, list) or any(key in content for key in keys)
+
+
+def read_config(patient: str, options: Mapping[str, Any] | None) -> Config:
+    """Read a config with changes. Wrong values are not refused: they are findings.
+
+    Raises:
+        UserError: the file cannot be read, or an option does not exist.
+    """
+    path = find_config(patient)
+    cfg = read_config_file(path)
+    check_data_config(cfg, path)
+    merge_options(cfg, options)
+    return cfg
+
+
+def _config(
+    cfg: Config, quick: bool, most: int, has_model: bool
+) -> tuple[dict[str, str], list[Finding], list[Any]]:
+    """Return facts, findings and the splits of the data of a config."""
+    facts: dict[str, str] = {}
+    if any(True for _ in value_faults(cfg)):  # the rest would stumble over them
+        return facts, list(quick_findings(cfg)), []
+    found: list[Finding] = []
+    splits: list[Any] = []
+    if not quick:
+        data_facts, found, splits = data_report(cfg, most)
+        facts |= data_facts
+    if has_model:
+        found = [*quick_findings(cfg, training_images(splits)), *found]
+        model, more = build_findings(cfg)
+        found += more
+        data_is_good = not any(f.grade == BREAKS for f in found)
+        found += start_findings(cfg)
+        if model is not None and data_is_good and not quick and splits:
+            step, more = dry_step(cfg, model)
+            found += more
+            facts |= {'a step': str(step)} if step else {}
+    return facts, found, splits
+
+
+def _checkpoint(source: str, configs: Mapping[str, Config]) -> Report:
+    facts = checkpoint_facts(source)
+    found = list(checkpoint_findings(source))
+    for cfg in configs.values() if facts else ():
+        found += list(checkpoint_findings(source, cfg))
+        try:
+            facts[f'fills {Path(str(cfg.filename)).stem}'] = coverage_line(source, cfg)
+        except UserError:
+            continue  # a finding says why
+    return Report(source, facts, worst_first(found))
