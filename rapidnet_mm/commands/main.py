@@ -21,6 +21,7 @@ COMMANDS = {
     'train': 'train',
     'test': 'test',
     'infer': 'infer',
+    'report': 'report',
     'make-shapes': 'make_shapes',
     'complexity': 'complexity',
     'benchmark': 'benchmark',

@@ -1,8 +1,8 @@
 """How are results shown? Images, drawings, curves, results and tables, without torch and MM.
 
 ``images.py`` reads, finds and writes image files. ``results.py`` holds the result of a model for
-one image. ``drawing.py`` paints label maps and legends. ``curves.py`` draws the course of a
-training. ``tables.py`` prints tables.
+one image. ``drawing.py`` paints label maps and legends, ``objects.py`` boxes and masks.
+``curves.py`` draws the course of a training. ``tables.py`` prints tables.
 
 Example:
     >>> import numpy as np

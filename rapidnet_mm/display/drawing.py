@@ -71,7 +71,7 @@ def compose(panels: Sequence[Panel], legend: Sequence[tuple[str, Colour]]) -> np
         A ``(H, W, 3)`` uint8 RGB image.
     """
     height, width = panels[0].pixels.shape[:2]
-    font = _font(int(np.clip(height / 20, *FONT_SIZES)))
+    font = font_of(int(np.clip(height / 20, *FONT_SIZES)))
     line = round(1.6 * font.size)
     entry_widths = [round(font.getlength(name)) + 3 * line for name, _ in legend]
     total_width = max([len(panels) * width + (len(panels) - 1) * GAP, *entry_widths])
@@ -104,6 +104,7 @@ def _flow(entry_widths: Sequence[int], width: int) -> tuple[list[tuple[int, int]
 
 
 @cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def font_of(size: int) -> ImageFont.FreeTypeFont:
+    """Return the font of all pictures in a size in pixels."""
     # Matplotlib's own font, which has the letters of most languages.
     return ImageFont.truetype(Path(matplotlib.get_data_path(), 'fonts/ttf/DejaVuSans.ttf'), size)

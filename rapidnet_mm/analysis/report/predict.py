@@ -1,0 +1,123 @@
+"""Get the predictions of a checkpoint: those of an earlier report, or else from a test."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+
+from ...engine import config, runner
+from ...errors import UserError
+from ...files import write_metrics
+from .record import TASKS, VERSION, read_record, recorder_for, write_record
+from .work_dir import WorkDir
+
+FILE = 'predictions.json'
+
+
+def predictions_of(
+    work: WorkDir, folder: Path, options: Mapping[str, Any] | None = None, retest: bool = False
+) -> tuple[dict[str, Any], str]:
+    """Return the predictions for the test set, and a line about where they come from.
+
+    A record has the keys ``task``, ``classes``, ``palette``, ``metrics``, ``images``, and for
+    detectors ``annotations`` and ``kinds`` ('bbox', 'segm'). The metrics are those of
+    ``rapidnet test``: the same test computes them.
+
+    Args:
+        work: the training.
+        folder: where predictions, metrics and logs of the test go.
+        options: changes of the config.
+        retest: test again, even if predictions of this checkpoint are there.
+
+    Raises:
+        UserError: the config is of another kind, or the test fails.
+    """
+    cfg = config.load_config(work.config, options, str(folder))
+    scope = cfg.get('default_scope')
+    if scope not in TASKS:
+        raise UserError(f'{work.config}: no report for default_scope {scope!r}, only {[*TASKS]}')
+    annotations = _annotations(cfg, work) if TASKS[scope] == 'detection' else None
+    key = key_of(cfg, work, annotations)
+    record = None if retest else read_record(folder / FILE, key)
+    if record is not None:
+        return record, f'{work.folder}: using the predictions in {folder / FILE}'
+    print(f'{work.folder}: testing {work.checkpoint} ({work.reason})')
+    record, metrics = _test(cfg, work, TASKS[scope], annotations)
+    record['key'] = key
+    write_record(record, folder / FILE)
+    write_metrics(metrics, folder / 'metrics.json')
+    count = len(record['images'])
+    return record, f'{work.folder}: tested {work.checkpoint.name} on {count} images'
+
+
+def key_of(cfg: Config, work: WorkDir, annotations: str | None) -> str:
+    """Return what predictions depend on: config, checkpoint and annotations."""
+    parts = [str(VERSION), cfg.dump()]
+    for file in (work.checkpoint, annotations):
+        if file and os.path.isfile(file):
+            state = os.stat(file)
+            parts.append(f'{os.path.abspath(file)} {state.st_size} {state.st_mtime_ns}')
+    return hashlib.sha256('\n'.join(parts).encode('utf-8', 'replace')).hexdigest()
+
+
+def _evaluators(cfg: Config) -> list[Any]:
+    evaluators = cfg.get('test_evaluator') or []
+    return list(evaluators) if isinstance(evaluators, list | tuple) else [evaluators]
+
+
+def _annotations(cfg: Config, work: WorkDir) -> str:
+    """Return the annotation file of a detector's test set."""
+    for one in _evaluators(cfg):
+        if one.get('ann_file'):
+            return str(one['ann_file'])
+    raise UserError(
+        f'{work.config}: the test_evaluator names no ann_file; the report needs one in COCO format'
+    )
+
+
+def _kinds(cfg: Config) -> list[str]:
+    """Return what a detector is measured by: 'bbox', 'segm' or both."""
+    kinds: list[str] = []
+    for one in _evaluators(cfg):
+        metric = one.get('metric', 'bbox')
+        kinds += [metric] if isinstance(metric, str) else list(metric)
+    return [kind for kind in ('bbox', 'segm') if kind in kinds] or ['bbox']
+
+
+def _test(
+    cfg: Config, work: WorkDir, task: str, annotations: str | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the record of a test, and its metrics with all details."""
+    kinds = _kinds(cfg) if task == 'detection' else []
+    cfg.load_from, cfg.resume = str(work.checkpoint), False
+    tester = runner.build_runner(cfg, mode='test')
+    recorder = recorder_for(task, 'segm' in kinds)
+    recorder.dataset_meta = meta = tester.test_dataloader.dataset.metainfo
+    tester.test_evaluator.metrics.append(recorder)
+    with config.named_determinism_errors():
+        metrics = tester.test()
+    palette = meta.get('palette')
+    record = {
+        'task': task,
+        'classes': [str(name) for name in meta['classes']],
+        'palette': [[int(n) for n in c] for c in palette] if isinstance(palette, list) else None,
+        'kinds': kinds,
+        'annotations': annotations,
+        'metrics': {
+            name: float(v) for name, v in metrics.items() if np.ndim(v) == 0 and _is_real(v)
+        },
+        'images': recorder.images,
+        'config': cfg.dump(),
+        'checkpoint': str(work.checkpoint),
+    }
+    return record, metrics
+
+
+def _is_real(value: Any) -> bool:
+    return not isinstance(value, str | Mapping)
