@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -37,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='least score of detections in pictures and in the confusion matrix (default: 0.3)',
     )
     parser.add_argument(
-        '--retest', action='store_true', help='test again; predictions of an earlier report wait'
+        '--retest',
+        action='store_true',
+        help='test again, and use no predictions of an earlier report',
     )
     arguments.add_verbose(parser)
     arguments.add_options(parser)
@@ -67,14 +68,16 @@ def _report(args: argparse.Namespace) -> None:
     writable_folder(out, '--out')
     build.check_free(out)
     options = parse_options(args.cfg_options)
+    plans = [
+        predict.plan_test(work, out / 'test' / str(number), options)
+        for number, work in enumerate(works, 1)
+    ]
+    build.check_tasks(plans)
     runs = []
-    for number, (name, work) in enumerate(zip(names, works, strict=True), 1):
-        folder = work.folder / 'test'
-        if not os.access(work.folder, os.W_OK):  # somebody else's training
-            folder = out / 'test' / str(number)
-        record, origin = predict.predictions_of(work, folder, options, args.retest)
+    for name, plan in zip(names, plans, strict=True):
+        record, origin = predict.predictions_of(plan, args.retest)
         print(origin)
-        runs.append(build.Run(name, work, record, origin))
+        runs.append(build.Run(name, plan.work, record, origin))
         build.check_same(runs)
     command = shlex.join([*arguments.program(), *_words()])
     for line in build.write_report(

@@ -23,6 +23,7 @@ from .page import (
     plural,
     render,
 )
+from .predict import Plan
 from .semantic import SegmentationResults
 from .work_dir import WorkDir
 
@@ -53,15 +54,30 @@ def names_of(works: Sequence[WorkDir]) -> list[str]:
     raise UserError(f'work directory {works[0].folder} is named twice')
 
 
+def check_tasks(plans: Sequence[Plan]) -> None:
+    """Check before the tests that all trainings have the same task.
+
+    Raises:
+        UserError: they have different tasks.
+    """
+    first = plans[0]
+    for other in plans[1:]:
+        if other.task != first.task:
+            raise UserError(
+                f'the report compares runs of the same task: {first.work.folder} is '
+                f'{first.task}, {other.work.folder} is {other.task}'
+            )
+
+
 def check_same(runs: Sequence[Run]) -> None:
     """Check that runs can be compared.
 
     Raises:
-        UserError: they have different tasks or classes.
+        UserError: they have different classes or metrics.
     """
     first = runs[0]
     for other in runs[1:]:
-        for key, what in (('task', 'task'), ('kinds', 'metrics'), ('classes', 'classes')):
+        for key, what in (('classes', 'classes'), ('kinds', 'kinds of metrics')):
             one, two = first.record[key], other.record[key]
             if one != two:
                 raise UserError(
@@ -71,8 +87,6 @@ def check_same(runs: Sequence[Run]) -> None:
 
 
 def _in_words(value: Any, other: Any) -> str:
-    if isinstance(value, str):
-        return value
     own = [str(name) for name in value if name not in other]
     if not own:
         return f'{len(value)} of them' if len(value) != len(other) else 'another order'
@@ -164,8 +178,14 @@ def _metrics_section(results: Mapping[str, Any]) -> Section:
     for metric in names:
         for run, result in results.items():
             value, samples = result.metrics().get(metric), result.sample_of(metric)
+            digits = digits_of(value)
             bounds = interval_of(samples) if samples is not None else None
-            row = [metric, *([run] if several else []), measured(value, 4), interval(bounds, 4)]
+            row = [
+                metric,
+                *([run] if several else []),
+                measured(value, digits),
+                interval(bounds, digits),
+            ]
             rows.append(row + ([_gap(metric, first, result)] if several else []))
     header = ['metric', *(['run'] if several else []), 'value', '95 % interval']
     note = (
@@ -190,7 +210,8 @@ def _gap(metric: str, first: Any, result: Any) -> str:
     values = [one.metrics().get(metric) for one in (first, result)]
     if any(value is None or value < 0 for value in values):
         return difference(None)
-    text = difference(values[1] - values[0], 4)
+    digits = digits_of(values[0])
+    text = difference(values[1] - values[0], digits)
     samples = [one.sample_of(metric) for one in (first, result)]
     if any(s is None for s in samples) or not same_images(first.record, result.record):
         return text
@@ -198,7 +219,12 @@ def _gap(metric: str, first: Any, result: Any) -> str:
     bounds = interval_of(samples[1][:count] - samples[0][:count])
     if bounds is None:
         return text
-    return f'{text} ({difference(bounds[0], 4)} to {difference(bounds[1], 4)})'
+    return f'{text} ({difference(bounds[0], digits)} to {difference(bounds[1], digits)})'
+
+
+def digits_of(value: float | None) -> int:
+    """Return the decimals of a metric: four of a fraction, two of per cent."""
+    return 2 if value is not None and abs(value) > 1 else 4
 
 
 def same_images(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

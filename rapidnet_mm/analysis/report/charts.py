@@ -115,6 +115,8 @@ def line_chart(
             axes.set_ylim(*limits)
         if counts:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            if len({x for points in lines.values() for x, _ in points}) == 1:
+                axes.set_xlim(x[0] - 1, x[0] + 1)
         axes.grid(alpha=0.2, color=INK)
         if len(lines) > 1:
             axes.legend(loc='best', ncols=2 if len(lines) > 5 else 1)

@@ -113,6 +113,6 @@ class ClassResults:
                 words += f'; predicted {self.classes[guess]}, {self.scores[index, guess]:.2f}'
             ranked.append((score, index, words))
         draw = class_pictures(self.record)
-        blocks = example_blocks(ranked, self.record['images'], draw, folder, start)
+        blocks = example_blocks(ranked, self.record['images'], draw, folder, start, small=True)
         text = Text('Ordered by the score of the true class.')
         return Section('Worst and best images', 'images', [text, *blocks])

@@ -84,7 +84,8 @@ def _validation_charts(series: Mapping[str, Series]) -> list[Any]:
     if len(series) == 1:
         (val,) = series.values()
         lines: Lines = {name: val[name] for name in names[:MOST_LOSSES]}
-        return [line_chart(lines, 'Validation.', labels, counts=True)] if lines else []
+        title = f'Validation: {names[0]}.' if len(lines) == 1 else 'Validation.'
+        return [line_chart(lines, title, labels, counts=True)] if lines else []
     charts = []
     for name in names[:MOST_LOSSES]:
         charts.append(

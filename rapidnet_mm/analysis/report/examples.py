@@ -30,6 +30,7 @@ def example_blocks(
     draw: Callable[[int, np.ndarray], np.ndarray],
     folder: Path,
     start: str,
+    small: bool = False,
 ) -> list[Any]:
     """Write the pictures of the worst and the best images, and return the blocks with them.
 
@@ -39,6 +40,7 @@ def example_blocks(
         draw: makes the picture of an image, RGB, from its index and its pixels.
         folder: of the page.
         start: the folder of the pictures, relative to the page.
+        small: whether the pictures need little room.
     """
     order = sorted(ranked, key=lambda entry: entry[:2])
     if not order:
@@ -60,7 +62,7 @@ def example_blocks(
             write_image(draw(index, pixels)[..., ::-1], folder / file)
             pictures.append((file, caption))
         if pictures:
-            blocks.append(Pictures(pictures, title=f'The {title}'))
+            blocks.append(Pictures(pictures, f'The {title}', small))
     return blocks
 
 

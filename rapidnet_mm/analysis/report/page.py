@@ -80,6 +80,7 @@ class Pictures:
 
     pictures: Sequence[tuple[str, str]]
     title: str = ''
+    small: bool = False
     kind: str = 'pictures'
 
 

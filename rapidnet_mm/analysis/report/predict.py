@@ -6,23 +6,62 @@ import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from mmengine.config import Config
 
 from ...engine import config, runner
 from ...errors import UserError
-from ...files import write_metrics
+from ...files import is_foreign, writable_file, write_metrics
 from .record import TASKS, VERSION, read_record, recorder_for, write_record
 from .work_dir import WorkDir
 
-FILE = 'predictions.json'
+FILE, METRICS = 'predictions.json', 'metrics.json'
 
 
-def predictions_of(
-    work: WorkDir, folder: Path, options: Mapping[str, Any] | None = None, retest: bool = False
-) -> tuple[dict[str, Any], str]:
+class Plan(NamedTuple):
+    """What to test: a training, its config, its task, and where the results go.
+
+    Attributes:
+        work: the training.
+        cfg: its config, with the changes of the command line.
+        task: of ``TASKS``.
+        folder: where predictions, metrics and logs go.
+    """
+
+    work: WorkDir
+    cfg: Config
+    task: str
+    folder: Path
+
+    @property
+    def file(self) -> Path:
+        """The file with the predictions."""
+        return self.folder / FILE
+
+
+def plan_test(work: WorkDir, spare: Path, options: Mapping[str, Any] | None = None) -> Plan:
+    """Read the config of a training, and choose where the results of its test go.
+
+    They go to ``report/test`` in the work directory, or to ``spare`` if that cannot be written or
+    has files of somebody else.
+
+    Raises:
+        UserError: the config cannot be read, or is of another kind.
+    """
+    folder = work.folder / 'report' / 'test'
+    taken = any(is_foreign(folder / name) for name in (FILE, METRICS))
+    if taken or not os.access(work.folder, os.W_OK):
+        folder = spare
+    cfg = config.load_config(work.config, options, str(folder))
+    scope = cfg.get('default_scope')
+    if scope not in TASKS:
+        raise UserError(f'{work.config}: no report for default_scope {scope!r}, only {[*TASKS]}')
+    return Plan(work, cfg, TASKS[scope], folder)
+
+
+def predictions_of(plan: Plan, retest: bool = False) -> tuple[dict[str, Any], str]:
     """Return the predictions for the test set, and a line about where they come from.
 
     A record has the keys ``task``, ``classes``, ``palette``, ``metrics``, ``images``, and for
@@ -30,28 +69,25 @@ def predictions_of(
     ``rapidnet test``: the same test computes them.
 
     Args:
-        work: the training.
-        folder: where predictions, metrics and logs of the test go.
-        options: changes of the config.
+        plan: what to test.
         retest: test again, even if predictions of this checkpoint are there.
 
     Raises:
-        UserError: the config is of another kind, or the test fails.
+        UserError: the evaluator is of another kind, or the test fails.
     """
-    cfg = config.load_config(work.config, options, str(folder))
-    scope = cfg.get('default_scope')
-    if scope not in TASKS:
-        raise UserError(f'{work.config}: no report for default_scope {scope!r}, only {[*TASKS]}')
-    annotations = _annotations(cfg, work) if TASKS[scope] == 'detection' else None
-    key = key_of(cfg, work, annotations)
-    record = None if retest else read_record(folder / FILE, key)
+    work = plan.work
+    annotations = _annotations(plan.cfg, work) if plan.task == 'detection' else None
+    key = key_of(plan.cfg, work, annotations)
+    record = None if retest else read_record(plan.file, key)
     if record is not None:
-        return record, f'{work.folder}: using the predictions in {folder / FILE}'
+        return record, f'{work.folder}: using the predictions in {plan.file}'
+    for name in (FILE, METRICS):
+        writable_file(plan.folder / name, '--out')
     print(f'{work.folder}: testing {work.checkpoint} ({work.reason})')
-    record, metrics = _test(cfg, work, TASKS[scope], annotations)
+    record, metrics = _test(plan, annotations)
     record['key'] = key
-    write_record(record, folder / FILE)
-    write_metrics(metrics, folder / 'metrics.json')
+    write_record(record, plan.file)
+    write_metrics(metrics, plan.folder / METRICS)
     count = len(record['images'])
     return record, f'{work.folder}: tested {work.checkpoint.name} on {count} images'
 
@@ -90,10 +126,9 @@ def _kinds(cfg: Config) -> list[str]:
     return [kind for kind in ('bbox', 'segm') if kind in kinds] or ['bbox']
 
 
-def _test(
-    cfg: Config, work: WorkDir, task: str, annotations: str | None
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def _test(plan: Plan, annotations: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the record of a test, and its metrics with all details."""
+    work, cfg, task, _ = plan
     kinds = _kinds(cfg) if task == 'detection' else []
     cfg.load_from, cfg.resume = str(work.checkpoint), False
     tester = runner.build_runner(cfg, mode='test')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,12 +44,13 @@ def open_work_dir(folder: str | Path, checkpoint: str | None = None) -> WorkDir:
     if not weights and not logged:
         raise UserError(
             f'{path} is no work directory of a training: it has neither checkpoints (*.pth) nor '
-            'logs (*/vis_data)' + _inside(path)
+            'logs (*/vis_data)' + _near(path)
         )
     chosen, reason = (Path(checkpoint), '--checkpoint') if checkpoint else _checkpoint(path)
     if chosen is None:
         raise UserError(
-            f'{path} has no checkpoint (*.pth) yet; train longer, or name one with --checkpoint'
+            f'{path} has no checkpoint (*.pth); train longer, or name one with --checkpoint'
+            + _near(path)
         )
     if not chosen.is_file():
         raise UserError(f'--checkpoint {chosen} is no file')
@@ -74,7 +76,10 @@ def _newest_first(files: object) -> list[Path]:
     return sorted(files, key=lambda file: (-file.stat().st_mtime, file.name))
 
 
-def _inside(folder: Path) -> str:
-    """Name a work directory that is inside the folder, if there is one."""
+def _near(folder: Path) -> str:
+    """Name the work directory that the folder is in, or that is in the folder, if there is one."""
+    parent = Path(os.path.normpath(folder / '..'))
+    if any(parent.glob('*.pth')):
+        return f'; {parent} is one that has'
     found = sorted({p.parent for p in folder.glob('*/*.pth')})
-    return f'; {found[0]} is one' if found else ''
+    return f'; {found[0]} is one that has' if found else ''
