@@ -14,6 +14,7 @@ from .detection import DetectionResults
 from .facts import facts_section
 from .intervals import interval_of
 from .page import (
+    NOTHING,
     Section,
     Table,
     Text,
@@ -171,45 +172,52 @@ def _metrics_section(results: Mapping[str, Any]) -> Section:
     for name, result in results.items():
         start = f'{name}: ' if len(results) > 1 else ''
         section.blocks += [Text(start + line, warning=True) for line in result.doubts()]
-    names = list(dict.fromkeys(m for result in results.values() for m in result.metrics()))
-    first = next(iter(results.values()))
-    several = len(results) > 1
-    rows = []
-    for metric in names:
-        for run, result in results.items():
-            value, samples = result.metrics().get(metric), result.sample_of(metric)
-            digits = digits_of(value)
-            bounds = interval_of(samples) if samples is not None else None
-            row = [
-                metric,
-                *([run] if several else []),
-                measured(value, digits),
-                interval(bounds, digits),
-            ]
-            rows.append(row + ([_gap(metric, first, result)] if several else []))
-    header = ['metric', *(['run'] if several else []), 'value', '95 % interval']
+    metrics = list(dict.fromkeys(m for result in results.values() for m in result.metrics()))
+    (first_name, first), *others = results.items()
     note = (
-        'The values are those of rapidnet test. The intervals come from drawing the images again '
-        '(bootstrap): other images of the same kind would give numbers about there. A dash: there '
-        'is nothing to measure, or too little for an interval.'
+        'The values are those of rapidnet test. The intervals hold the middle 95 % of the values '
+        'that come out when the images are drawn again and again (bootstrap). A dash: there is '
+        'nothing to measure, or too little for an interval.'
     )
-    if several:
-        header.append('difference to the first run, 95 % interval')
-        note += (
-            ' The same images are drawn for both runs of a difference; where its interval does '
-            'not hold 0, chance alone hardly explains it.'
-        )
-    section.blocks.append(Table(header, rows, note=note))
+    if not others:
+        rows = [[metric, *_value(first, metric)] for metric in metrics]
+        section.blocks.append(Table(['metric', 'value', '95 % interval'], rows, note=note))
+        return section
+    rows = [
+        [
+            metric,
+            *(_joined(_value(result, metric)) for result in results.values()),
+            *(_gap(metric, first, result) for _, result in others),
+        ]
+        for metric in metrics
+    ]
+    note += (
+        ' The same images are drawn for both runs of a difference. If its interval does not hold '
+        '0, chance alone hardly explains the difference.'
+    )
+    gaps = [f'{name} − {first_name}' for name, _ in others]
+    section.blocks.append(Table(['metric', *results, *gaps], rows, note=note))
     return section
 
 
+def _value(result: Any, metric: str) -> tuple[str, str]:
+    """Return a metric and its interval, as texts."""
+    value, samples = result.metrics().get(metric), result.sample_of(metric)
+    bounds = interval_of(samples) if samples is not None else None
+    digits = digits_of(value)
+    return measured(value, digits), interval(bounds, digits)
+
+
+def _joined(texts: tuple[str, str]) -> str:
+    value, bounds = texts
+    return value if bounds == NOTHING else f'{value} ({bounds})'
+
+
 def _gap(metric: str, first: Any, result: Any) -> str:
-    """Return the difference of a metric to the first run, if both are of the same images."""
-    if result is first:
-        return ''
+    """Return the difference of a metric to the first run, with an interval for equal images."""
     values = [one.metrics().get(metric) for one in (first, result)]
     if any(value is None or value < 0 for value in values):
-        return difference(None)
+        return NOTHING
     digits = digits_of(values[0])
     text = difference(values[1] - values[0], digits)
     samples = [one.sample_of(metric) for one in (first, result)]
@@ -219,7 +227,7 @@ def _gap(metric: str, first: Any, result: Any) -> str:
     bounds = interval_of(samples[1][:count] - samples[0][:count])
     if bounds is None:
         return text
-    return f'{text} ({difference(bounds[0], digits)} to {difference(bounds[1], digits)})'
+    return f'{text} ({difference(bounds[0], digits)} – {difference(bounds[1], digits)})'
 
 
 def digits_of(value: float | None) -> int:

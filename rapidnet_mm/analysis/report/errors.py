@@ -27,6 +27,7 @@ KINDS = {
     'background': 'there is no object',
     'missed': 'an object that no detection comes near',
 }
+REPAIRED = ('localisation', 'class')  # these become right, the other kinds go away
 SIZES = {'small': (0, 32**2), 'medium': (32**2, 96**2), 'large': (96**2, 1e10)}
 
 
@@ -47,6 +48,8 @@ class Guess:
     Attributes:
         kind: 'right', 'left out', or one of ``KINDS``.
         target: the object that it is, or nearly is.
+        repairs: whether it would be right after a repair. Of several errors about one object, only
+            the one with the best score can become right; the others are then duplicates.
     """
 
     label: int
@@ -54,6 +57,7 @@ class Guess:
     area: float
     kind: str = 'left out'
     target: Object | None = None
+    repairs: bool = False
 
 
 @dataclass
@@ -102,7 +106,6 @@ class Errors:
 
     def _outcomes(self, repaired: str) -> Iterable[tuple[int, float, float, bool]]:
         """Yield class, score, size and whether it is right, best first, after a repair."""
-        used: set[int] = set()
         for guess in self.guesses:
             if guess.kind == 'left out':
                 continue
@@ -112,11 +115,8 @@ class Errors:
                 # A wrong detection counts where its target is, else by its own size.
                 area = guess.target.area if guess.target else guess.area
                 yield guess.label, guess.score, area, False
-            elif guess.kind in ('class', 'localisation'):
-                target = guess.target
-                if not target.found and id(target) not in used:
-                    used.add(id(target))
-                    yield target.label, guess.score, target.area, True
+            elif guess.repairs:
+                yield guess.target.label, guess.score, guess.target.area, True
 
 
 def precision_of(entries: Sequence[tuple[float, bool]], objects: float) -> float:
@@ -151,6 +151,11 @@ def find_errors(evaluation: Evaluation) -> Errors:
             sizes[number],
         )
     errors.guesses.sort(key=lambda guess: -guess.score)
+    claimed: set[int] = set()
+    for guess in errors.guesses:
+        if guess.kind in REPAIRED and not guess.target.found and id(guess.target) not in claimed:
+            claimed.add(id(guess.target))
+            guess.repairs = True
     return errors
 
 
@@ -200,7 +205,7 @@ def _name_error(
         guess.kind = 'background'
     else:
         guess.kind = 'both'
-    if guess.kind in ('localisation', 'class'):
+    if guess.kind in REPAIRED:
         guess.target.repairable = True
 
 

@@ -154,8 +154,10 @@ def difference(value: float | None, digits: int = 3) -> str:
     """
     if value is None or not math.isfinite(value):
         return NOTHING
-    sign = '+' if value > 0 else '−' if value < 0 else '±'
-    return f'{sign}{abs(value):.{digits}f}'
+    text = f'{abs(value):.{digits}f}'
+    if not float(text):
+        return text
+    return f'+{text}' if value > 0 else f'−{text}'
 
 
 def interval(bounds: tuple[float, float] | None, digits: int = 3) -> str:
