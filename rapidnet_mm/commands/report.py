@@ -85,7 +85,7 @@ def _report(args: argparse.Namespace) -> None:
         out,
         args.score_thr,
         (command, __version__),
-        lambda entries: track(entries, 'report'),
+        lambda parts: track(parts, 'report'),
     ):
         print(f'warning: {line}', file=sys.stderr)
     print(f'the report is in {out / build.PAGE}')

@@ -113,7 +113,7 @@ def write_report(
     folder: Path,
     score_thr: float,
     facts: tuple[str, str],
-    progress: Callable[[Sequence[Run]], Any] = iter,
+    progress: Callable[[Sequence[Any]], Any] = iter,
 ) -> list[str]:
     """Write the report, and return lines about what the reader should know.
 
@@ -122,22 +122,24 @@ def write_report(
         folder: where the page and its pictures go.
         score_thr: the least score of detections in pictures and in the confusion matrix.
         facts: the command line, and the version of this package.
-        progress: wraps the runs, to show how far the work is.
+        progress: wraps the parts of the work, to show how far it is.
     """
     check_same(runs)
-    results, chapters = [], []
-    for number, run in enumerate(progress(runs), 1):
-        result = RESULTS[run.record['task']](run.record, score_thr)
-        results.append(result)
-        sections = result.sections(folder, f'{PICTURES}/{number}')
-        chapters.append((run.name, sections))
-    named = {run.name: result for run, result in zip(runs, results, strict=True)}
+    named = {run.name: RESULTS[run.record['task']](run.record, score_thr) for run in runs}
+    chapters: dict[str, list[Section]] = {name: [] for name in named}
+    parts = [
+        (name, part)
+        for number, (name, result) in enumerate(named.items(), 1)
+        for part in result.parts(folder, f'{PICTURES}/{number}')
+    ]
+    for name, part in progress(parts):
+        chapters[name] += part()
     folders = {run.name: run.work.folder for run in runs}
     sections = [_metrics_section(named), curves_section(folders)]
     if len(runs) == 1:
-        sections += chapters[0][1]
+        sections += chapters[runs[0].name]
     else:
-        sections += [_chapter(k, *chapter) for k, chapter in enumerate(chapters, 1)]
+        sections += [_chapter(k, *chapter) for k, chapter in enumerate(chapters.items(), 1)]
     sections.append(facts_section([run[1:] for run in runs], *facts))
     lines = damaged_lines(folders.values())
     write_metrics(_numbers(named), folder / NUMBERS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +55,11 @@ class ClassResults:
         absent = [name for name, n in zip(self.classes, counts, strict=True) if not n]
         return [f'There is no image of: {", ".join(absent)}.'] if absent else []
 
-    def sections(self, folder: Path, start: str) -> list[Section]:
-        """Return the sections; pictures go to ``folder / start``."""
+    def parts(self, folder: Path, start: str) -> list[Callable[[], list[Section]]]:
+        """Return the parts of the work, in their order; pictures go to ``folder / start``."""
+        return [self._numbers, lambda: [self._examples(folder, start)]]
+
+    def _numbers(self) -> list[Section]:
         size = len(self.classes)
         matrix = np.zeros((size, size))
         np.add.at(matrix, (self.labels, self.order[:, 0]), 1)
@@ -68,7 +71,6 @@ class ClassResults:
                 confusion_blocks(matrix, self.classes, self.classes, 'images'),
             ),
             Section('Calibration', 'calibration', self._calibration()),
-            self._examples(folder, start),
         ]
 
     def _table(self, matrix: np.ndarray) -> Table:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from .confusion import confusion_blocks
 from .errors import KINDS, SIZES, Errors, find_errors
 from .examples import DetectionPictures, example_blocks
 from .intervals import RECALLS, coco_samples, draw_weights, interval_of, mean_of, samples_for
-from .matches import Evaluation
+from .matches import AREAS, Evaluation
 from .page import Charts, Section, Table, Text, interval, measured, number
 
 WORDS = {'bbox': 'boxes', 'segm': 'masks'}
@@ -32,15 +33,27 @@ class DetectionResults:
 
     def __init__(self, record: Mapping[str, Any], score_thr: float):
         self.record, self.score_thr = record, score_thr
-        self.evaluations = {kind: Evaluation(record, kind) for kind in record['kinds']}
+        self.evaluations: dict[str, Evaluation] = {}
         self.samples: dict[str, np.ndarray] = {}
         self.per_class: dict[str, list[np.ndarray]] = {}
-        for kind, evaluation in self.evaluations.items():
-            matches = evaluation.matches()
-            weights = draw_weights(len(record['images']), samples_for(matches))
-            values, self.per_class[kind] = coco_samples(matches, weights)
-            self.samples |= {f'{kind}_{name}': v for name, v in values.items()}
+        self.objects: list[int] = []
+
+    def parts(self, folder: Path, start: str) -> list[Callable[[], list[Section]]]:
+        """Return the parts of the work, in their order; pictures go to ``folder / start``."""
+        steps: list[Callable[[], list[Section]]] = []
+        for kind in self.record['kinds']:
+            steps += [partial(self._measure, kind), partial(self._describe, kind)]
+        return [*steps, partial(self._examples, folder, start)]
+
+    def _measure(self, kind: str) -> list[Section]:
+        """Evaluate boxes or masks; there is no section yet."""
+        evaluation = self.evaluations[kind] = Evaluation(self.record, kind)
+        matches = evaluation.matches()
+        weights = draw_weights(len(evaluation.images), samples_for(matches))
+        values, self.per_class[kind] = coco_samples(matches, weights)
+        self.samples |= {f'{kind}_{name}': v for name, v in values.items()}
         self.objects = [int(one.objects.sum()) for one in matches['all']]
+        return []
 
     def metrics(self) -> dict[str, float]:
         """Return the metrics of the test, in the order in which the page shows them."""
@@ -73,23 +86,16 @@ class DetectionResults:
             lines.append('The model detects nothing at all in these images.')
         return lines
 
-    def sections(self, folder: Path, start: str) -> list[Section]:
-        """Return the sections; pictures go to ``folder / start``."""
-        last = list(self.evaluations.values())[-1]
-        found = []
-        for kind, evaluation in self.evaluations.items():
-            words = WORDS[kind]
-            errors = find_errors(evaluation)
-            found += [
-                self._classes(kind, evaluation),
-                Section(f'Precision and recall, {words}', f'pr-{kind}', _curves(evaluation)),
-                Section(f'Confusion, {words}', f'confusion-{kind}', self._confusion(evaluation)),
-                Section(f'Errors, {words}', f'errors-{kind}', _costs(errors, evaluation.classes)),
-                Section(f'Calibration, {words}', f'calibration-{kind}', _calibration(evaluation)),
-            ]
-        found.append(self._examples(last, folder, start))
-        found.append(_suspicions(last))
-        return found
+    def _describe(self, kind: str) -> list[Section]:
+        words, evaluation = WORDS[kind], self.evaluations[kind]
+        costs = _costs(find_errors(evaluation), evaluation.classes)
+        return [
+            self._classes(kind, evaluation),
+            Section(f'Precision and recall, {words}', f'pr-{kind}', _curves(evaluation)),
+            Section(f'Confusion, {words}', f'confusion-{kind}', self._confusion(evaluation)),
+            Section(f'Errors, {words}', f'errors-{kind}', costs),
+            Section(f'Calibration, {words}', f'calibration-{kind}', _calibration(evaluation)),
+        ]
 
     def _classes(self, kind: str, evaluation: Evaluation) -> Section:
         precision, rows = evaluation.precision(), []
@@ -119,7 +125,8 @@ class DetectionResults:
         )
         return [text, *confusion_blocks(result['matrix'], names, names, 'objects')]
 
-    def _examples(self, evaluation: Evaluation, folder: Path, start: str) -> Section:
+    def _examples(self, folder: Path, start: str) -> list[Section]:
+        evaluation = self.evaluations[self.record['kinds'][-1]]
         draw = DetectionPictures(evaluation, self.record.get('palette'), self.score_thr)
         ranked = image_scores(evaluation, self.score_thr)
         text = Text(
@@ -127,20 +134,18 @@ class DetectionResults:
             f'least {self.score_thr:g}, right at IoU 0.5. Detections are drawn from that score on.'
         )
         blocks = example_blocks(ranked, evaluation.images, draw, folder, start)
-        return Section('Worst and best images', 'images', [text, *blocks])
+        images = Section('Worst and best images', 'images', [text, *blocks])
+        return [images, _suspicions(evaluation)]
 
 
 def image_scores(evaluation: Evaluation, score_thr: float) -> list[tuple[float, int, str]]:
     """Return F1, index and a description of each image that has objects or detections."""
     counts = np.zeros((len(evaluation.images), 3), int)  # right, wrong, missed
-    for cell in evaluation.run.evalImgs:
-        if cell is None or float(cell['aRng'][0]) or float(cell['aRng'][1]) < 1e9:
-            continue
-        scores = np.asarray(cell['dtScores'], float) >= score_thr
-        counted = scores & ~np.asarray(cell['dtIgnore'][0], bool)
-        right = int((counted & np.asarray(cell['dtMatched'][0], bool)).sum())
-        objects = int((~np.asarray(cell['gtIgnore'], bool)).sum())
-        counts[cell['image_id'] - 1] += right, int(counted.sum()) - right, objects - right
+    for cell in evaluation.cells:
+        if AREAS[cell.area] == 'all':
+            counted = (cell.scores >= score_thr) & cell.counted[0]
+            right = int((counted & cell.right[0]).sum())
+            counts[cell.image] += right, int(counted.sum()) - right, cell.objects - right
     ranked = []
     for index, (right, wrong, missed) in enumerate(counts.tolist()):
         if right + wrong + missed:

@@ -7,8 +7,9 @@ errors of that kind are repaired, and only those.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from hotcoco.primitives import bbox_iou, mask_iou
 from pycocotools import mask as coco_mask
 
 from .intervals import EPSILON, RECALLS
-from .matches import Evaluation
+from .matches import AREAS, Cell, Evaluation
 
 HIT, BACKGROUND = 0.5, 0.1  # IoU of a match, and IoU below which there is only background
 KINDS = {
@@ -91,39 +92,39 @@ class Errors:
             rises[kind] = repaired - base
         return {'base': base, **rises}
 
+    @cached_property
+    def _table(self) -> dict[str, np.ndarray]:
+        """The detections that count, best first, as columns."""
+        rows = [g for g in self.guesses if g.kind != 'left out']
+        # A wrong detection counts where its object is, else by its own size.
+        return {
+            'kind': np.array([g.kind for g in rows], object),
+            'label': np.array([g.label for g in rows], int),
+            'area': np.array([g.target.area if g.target else g.area for g in rows], float),
+            'target': np.array([g.target.label if g.target else -1 for g in rows], int),
+            'repairs': np.array([g.repairs for g in rows], bool),
+        }
+
     def _precisions(self, repaired: str, size: str | None) -> np.ndarray:
         low, high = SIZES[size] if size else (0, np.inf)
         objects = np.zeros(self.classes)
         for one in self.objects:
             forgiven = repaired == 'missed' and not one.found and not one.repairable
             objects[one.label] += low <= one.area < high and not forgiven
-        entries: list[list[tuple[float, bool]]] = [[] for _ in range(self.classes)]
-        for label, score, area, right in self._outcomes(repaired):
-            if low <= area < high:
-                entries[label].append((score, right))
-        pairs = zip(entries, objects, strict=True)
-        return np.array([precision_of(part, count) for part, count in pairs])
-
-    def _outcomes(self, repaired: str) -> Iterable[tuple[int, float, float, bool]]:
-        """Yield class, score, size and whether it is right, best first, after a repair."""
-        for guess in self.guesses:
-            if guess.kind == 'left out':
-                continue
-            if guess.kind == 'right':
-                yield guess.label, guess.score, guess.target.area, True
-            elif guess.kind != repaired:
-                # A wrong detection counts where its target is, else by its own size.
-                area = guess.target.area if guess.target else guess.area
-                yield guess.label, guess.score, area, False
-            elif guess.repairs:
-                yield guess.target.label, guess.score, guess.target.area, True
+        table = self._table
+        mended = table['kind'] == repaired
+        right = (table['kind'] == 'right') | (mended & table['repairs'])
+        label = np.where(mended, table['target'], table['label'])
+        kept = (right | ~mended) & (table['area'] >= low) & (table['area'] < high)
+        return np.array(
+            [precision_of(right[kept & (label == k)], objects[k]) for k in range(self.classes)]
+        )
 
 
-def precision_of(entries: Sequence[tuple[float, bool]], objects: float) -> float:
-    """Return the AP of detections that are sorted by score; NaN if there are no objects."""
+def precision_of(right: np.ndarray, objects: float) -> float:
+    """Return the AP of detections, best first; NaN if there are no objects."""
     if not objects:
         return float('nan')
-    right = np.array([hit for _, hit in entries], bool)
     hits, misses = np.cumsum(right), np.cumsum(~right)
     precision = hits / (hits + misses + EPSILON)
     precision = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0)
@@ -137,10 +138,10 @@ def find_errors(evaluation: Evaluation) -> Errors:
     for entry in evaluation.truth['annotations']:
         truth.setdefault(entry['image_id'], []).append(entry)
     sizes = {image['id']: image for image in evaluation.truth['images']}
-    cells: dict[int, list[dict]] = {}
-    for cell in evaluation.run.evalImgs:
-        if cell is not None and float(cell['aRng'][1]) > 1e9 and float(cell['aRng'][0]) == 0:
-            cells.setdefault(cell['image_id'], []).append(cell)
+    cells: dict[int, list[Cell]] = {}
+    for cell in evaluation.cells:
+        if AREAS[cell.area] == 'all':
+            cells.setdefault(cell.image + 1, []).append(cell)
     detections = evaluation.detections
     for number in range(1, len(evaluation.images) + 1):
         _add_image(
@@ -161,7 +162,7 @@ def find_errors(evaluation: Evaluation) -> Errors:
 
 def _add_image(
     errors: Errors,
-    cells: Sequence[Mapping[str, Any]],
+    cells: Sequence[Cell],
     truth: Sequence[Mapping[str, Any]],
     detections: Sequence[Mapping[str, Any]],
     size: Mapping[str, Any],
@@ -169,18 +170,17 @@ def _add_image(
     """Add the objects and detections of one image."""
     objects = {t['id']: Object(t['category_id'] - 1, float(t['area'])) for t in truth}
     errors.objects += objects.values()
-    chosen, places = [], []
+    chosen = []
     for cell in cells:
-        for place, number in enumerate(cell['dtIds']):
+        for place, number in enumerate(cell.ids):
             detection = detections[number - 1]  # numbered from 1, as they were given
-            guess = Guess(detection['category_id'] - 1, detection['score'], _area(detection))
-            if not cell['dtIgnore'][0][place]:
+            guess = Guess(cell.label, detection['score'], _area(detection))
+            errors.guesses.append(guess)
+            if cell.counted[0, place]:
                 chosen.append((guess, detection))
-                if cell['dtMatched'][0][place]:
-                    guess.kind, guess.target = 'right', objects[cell['dtMatches'][0][place]]
-                    guess.target.found = True
-                places.append(guess)
-    errors.guesses += places
+            if cell.right[0, place]:
+                guess.kind, guess.target = 'right', objects[int(cell.partners[place])]
+                guess.target.found = True
     wrong = [(guess, detection) for guess, detection in chosen if guess.kind != 'right']
     overlaps = _overlaps([d for _, d in wrong], truth, size)
     labels = np.array([o.label for o in objects.values()], int)

@@ -16,7 +16,7 @@ from .matches import AREAS, Matches
 
 SAMPLES = 1000
 FEWEST = 100  # samples, for very large data sets
-WORK = 2e9  # how many detections are looked at, about half a minute
+WORK = 1e9  # how many detections are looked at, about a quarter of a minute
 CONFIDENCE = 0.95
 RECALLS = np.linspace(0, 1, 101)
 EPSILON = np.spacing(1.0)

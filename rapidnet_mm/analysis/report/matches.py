@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from hotcoco import COCO, COCOeval
 from ...engine.metrics.coco import NUMBERS, read_ground_truth
 from ...errors import UserError, one_line
 
+CHUNK = 500  # images
 AREAS = ('all', 'small', 'medium', 'large')
 
 
@@ -35,6 +37,31 @@ class Matches(NamedTuple):
     objects: np.ndarray
 
 
+class Cell(NamedTuple):
+    """The detections of one class in one image, best first, for one range of sizes.
+
+    Attributes:
+        area: index into ``AREAS``.
+        image: index of the image.
+        ids: ``(n,)`` the detections, numbered from 1.
+        scores: ``(n,)``.
+        right: ``(thresholds, n)`` whether a detection matches an object.
+        counted: ``(thresholds, n)`` False if it is left out, as for a crowd or another size.
+        partners: ``(n,)`` what it matches at IoU 0.5; 0 if nothing.
+        objects: number of objects that count.
+    """
+
+    area: int
+    image: int
+    label: int
+    ids: np.ndarray
+    scores: np.ndarray
+    right: np.ndarray
+    counted: np.ndarray
+    partners: np.ndarray
+    objects: int
+
+
 class Evaluation:
     """The detections of a test and the ground truth, compared by hotcoco.
 
@@ -54,14 +81,19 @@ class Evaluation:
         self.classes: list[str] = list(record['classes'])
         self.images = sorted(record['images'], key=lambda image: image['id'])
         self.truth = ground_truth(record['annotations'], self.images, self.classes)
-        truth = COCO(self.truth)
         self.detections = list(_detections(self.images, kind))
-        self.run = COCOeval(truth, truth.load_res(self.detections), kind)
-        self.run.params.imgIds = list(range(1, len(self.images) + 1))
-        self.run.params.catIds = list(range(1, len(self.classes) + 1))
-        self.run.evaluate()
+        self._truth = COCO(self.truth)
+        self._guesses = self._truth.load_res(self.detections)
+        self.run = self._compare(range(1, len(self.images) + 1))
         self.run.accumulate()
         self.run.summary_lines()  # computes the numbers, and prints nothing
+
+    def _compare(self, images: Sequence[int]) -> COCOeval:
+        run = COCOeval(self._truth, self._guesses, self.kind)
+        run.params.imgIds = list(images)
+        run.params.catIds = list(range(1, len(self.classes) + 1))
+        run.evaluate()
+        return run
 
     def numbers(self) -> dict[str, float]:
         """Return the twelve numbers of COCO by the names that ``rapidnet test`` gives them."""
@@ -73,40 +105,62 @@ class Evaluation:
         precision = np.asarray(self.run.eval['precision'])[:, :, :, 0, -1]
         return np.where(precision > -1, precision, np.nan)
 
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """All matches, image by image."""
+        cells = []
+        for start in range(1, len(self.images) + 1, CHUNK):
+            chosen = range(start, min(start + CHUNK, len(self.images) + 1))
+            # hotcoco's own form of the matches takes much memory, so it is read in parts.
+            run = self.run if len(chosen) == len(self.images) else self._compare(chosen)
+            ranges = [tuple(map(float, bounds)) for bounds in run.params.areaRng]
+            for entry in run.evalImgs:
+                if entry is not None:
+                    cells.append(_cell(entry, ranges.index(tuple(map(float, entry['aRng'])))))
+        return sorted(cells, key=lambda cell: cell.image)
+
     def matches(self) -> dict[str, list[Matches]]:
         """Return the matches by range of sizes (``AREAS``), one entry a class."""
-        ranges = [tuple(map(float, bounds)) for bounds in self.run.params.areaRng]
-        cells: dict[tuple[int, int], list[dict]] = {}
-        for cell in self.run.evalImgs:
-            if cell is not None:
-                area = ranges.index(tuple(map(float, cell['aRng'])))
-                cells.setdefault((area, cell['category_id']), []).append(cell)
+        parts: dict[tuple[int, int], list[Cell]] = {}
+        for cell in self.cells:
+            parts.setdefault((cell.area, cell.label), []).append(cell)
         return {
-            name: [self._joined(cells.get((area, k), [])) for k in self.run.params.catIds]
+            name: [self._joined(parts.get((area, k), [])) for k in range(len(self.classes))]
             for area, name in enumerate(AREAS)
         }
 
-    def _joined(self, cells: Sequence[Mapping[str, Any]]) -> Matches:
-        count, thresholds = len(self.images), len(self.run.params.iouThrs)
-        objects = np.zeros(count, int)
-        cells = sorted(cells, key=lambda cell: cell['image_id'])
+    def _joined(self, cells: Sequence[Cell]) -> Matches:
+        objects = np.zeros(len(self.images), int)
         for cell in cells:
-            objects[cell['image_id'] - 1] = np.sum(~np.asarray(cell['gtIgnore'], bool))
-        empty = np.zeros((thresholds, 0), bool)
-        sizes = [len(cell['dtScores']) for cell in cells]
-        scores = np.concatenate([np.zeros(0), *(np.asarray(c['dtScores'], float) for c in cells)])
+            objects[cell.image] = cell.objects
+        empty = np.zeros((len(self.run.params.iouThrs), 0), bool)
+        sizes = [len(cell.scores) for cell in cells]
+        scores = np.concatenate([np.zeros(0), *(cell.scores for cell in cells)])
         order = np.argsort(-scores, kind='stable')
-        images = np.repeat([cell['image_id'] - 1 for cell in cells], sizes).astype(int)
+        images = np.repeat([cell.image for cell in cells], sizes).astype(int)
         ranks = np.concatenate([np.zeros(0, int), *(np.arange(size) for size in sizes)])
+        right = np.concatenate([empty, *(cell.right for cell in cells)], axis=1)
+        counted = np.concatenate([empty, *(cell.counted for cell in cells)], axis=1)
+        parts = (scores, images, ranks)
+        return Matches(*(p[order] for p in parts), right[:, order], counted[:, order], objects)
 
-        def joined(name: str) -> np.ndarray:
-            parts = [np.asarray(c[name], bool).reshape(thresholds, -1) for c in cells]
-            return np.concatenate([empty, *parts], axis=1)[:, order]
 
-        right, ignored = joined('dtMatched'), joined('dtIgnore')
-        return Matches(
-            scores[order], images[order], ranks[order], right & ~ignored, ~ignored, objects
-        )
+def _cell(entry: Mapping[str, Any], area: int) -> Cell:
+    thresholds = len(entry['dtIgnore'])
+    counted = ~np.asarray(entry['dtIgnore'], bool).reshape(thresholds, -1)
+    matched = np.asarray(entry['dtMatched'], bool).reshape(thresholds, -1)
+    partners = np.asarray(entry['dtMatches'][0], int)
+    return Cell(
+        area,
+        entry['image_id'] - 1,
+        entry['category_id'] - 1,
+        np.asarray(entry['dtIds'], int),
+        np.asarray(entry['dtScores'], float),
+        matched & counted,
+        counted,
+        np.where(matched[0], partners, 0),
+        int((~np.asarray(entry['gtIgnore'], bool)).sum()),
+    )
 
 
 def ground_truth(

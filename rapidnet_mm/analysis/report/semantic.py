@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +67,11 @@ class SegmentationResults:
             return []
         return [f'The label maps have no pixel of: {", ".join(absent)}.']
 
-    def sections(self, folder: Path, start: str) -> list[Section]:
-        """Return the sections; pictures go to ``folder / start``."""
+    def parts(self, folder: Path, start: str) -> list[Callable[[], list[Section]]]:
+        """Return the parts of the work, in their order; pictures go to ``folder / start``."""
+        return [self._numbers, lambda: [self._examples(folder, start)]]
+
+    def _numbers(self) -> list[Section]:
         hits, truth, predicted = (part.sum(0) for part in (self.hits, self.truth, self.predicted))
         with np.errstate(invalid='ignore', divide='ignore'):
             iou, accuracy = hits / (truth + predicted - hits), hits / truth
@@ -87,7 +90,6 @@ class SegmentationResults:
         return [
             Section('Classes', 'classes', [Table(header, rows)]),
             Section('Confusion', 'confusion', confusion),
-            self._examples(folder, start),
         ]
 
     def _examples(self, folder: Path, start: str) -> Section:

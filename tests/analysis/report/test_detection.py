@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rapidnet_mm.analysis.report import matches as matches_module
 from rapidnet_mm.analysis.report.detection import image_scores
 from rapidnet_mm.analysis.report.errors import KINDS, SIZES, find_errors
 from rapidnet_mm.analysis.report.intervals import (
@@ -78,6 +79,15 @@ def _repeated(record, weights):
         return truth, detections
 
     return build
+
+
+def test_matches_that_are_read_in_parts_are_the_same(record, monkeypatch):
+    whole = Evaluation(record, 'bbox').matches()
+    monkeypatch.setattr(matches_module, 'CHUNK', 3)
+    for area, parts in Evaluation(record, 'bbox').matches().items():
+        for one, other in zip(whole[area], parts, strict=True):
+            for column, expected in zip(one, other, strict=True):
+                np.testing.assert_array_equal(column, expected)
 
 
 def test_intervals_hold_the_value_and_shrink_with_the_images(tmp_path):
