@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from .drawing import Colour, font_of
 
 MASK_OPACITY = 0.45
-LEAST_FONT = 12  # px
+FONT_SHARE = 1 / 30  # of the mean side of a picture
 
 
 def draw_objects(
@@ -38,7 +38,7 @@ def draw_objects(
     picture = Image.fromarray(pixels.round().astype(np.uint8))
     draw = ImageDraw.Draw(picture)
     height, width = image.shape[:2]
-    font = font_of(max(LEAST_FONT, round(min(height, width) / 26)))
+    font = font_of(max(9, round((height + width) / 2 * FONT_SHARE)))
     line = max(1, round(min(height, width) / 200))
     for box, name, colour in reversed([*zip(boxes, names, colours, strict=True)]):
         x1, y1, x2, y2 = (float(v) for v in box)

@@ -247,6 +247,9 @@ def _suspicions(evaluation: Evaluation) -> Section:
     if not rows:
         block: Any = Text('No sure detection contradicts the annotations.')
         return Section('Annotations to look at', 'doubts', [block])
-    note = f'Detections with a score from 0.5 that contradict the annotations: {len(entries)}.'
+    note = (
+        f'Detections with a score from 0.5 that contradict the annotations: {len(entries)}. Most '
+        'are errors of the model, but where it is sure, an annotation may be wrong or missing.'
+    )
     header = ['image', 'annotation', 'detected', 'annotated', 'score']
     return Section('Annotations to look at', 'doubts', [Text(note), Table(header, rows)])

@@ -21,14 +21,14 @@ from .matches import AREAS, Cell, Evaluation
 
 HIT, BACKGROUND = 0.5, 0.1  # IoU of a match, and IoU below which there is only background
 KINDS = {
-    'class': 'the place is right, the class is wrong',
-    'localisation': 'the class is right, the place is not good enough (IoU 0.1 to 0.5)',
-    'both': 'place and class are wrong',
+    'wrong class': 'the place is right (IoU from 0.5)',
+    'localisation': 'the class is right, the place is not (IoU 0.1 to 0.5)',
+    'both': 'class and place are wrong',
     'duplicate': 'the object has been found already, with a higher score',
     'background': 'there is no object',
     'missed': 'an object that no detection comes near',
 }
-REPAIRED = ('localisation', 'class')  # these become right, the other kinds go away
+REPAIRED = ('localisation', 'wrong class')  # these become right, the other kinds go away
 SIZES = {'small': (0, 32**2), 'medium': (32**2, 96**2), 'large': (96**2, 1e10)}
 
 
@@ -198,7 +198,7 @@ def _name_error(
     if BACKGROUND <= best_same < HIT:
         guess.kind, guess.target = 'localisation', objects[int(same.argmax())]
     elif best_other >= HIT:
-        guess.kind, guess.target = 'class', objects[int(other.argmax())]
+        guess.kind, guess.target = 'wrong class', objects[int(other.argmax())]
     elif best_same >= HIT:
         guess.kind, guess.target = 'duplicate', objects[int(same.argmax())]
     elif max(best_same, best_other) < BACKGROUND:

@@ -20,6 +20,7 @@ from .page import Pictures, Text, clean
 from .record import label_map
 
 COUNT = 6
+TITLE = 24  # px: the pictures are shown at about a third of their size
 SIDES = 400, 560  # px: the longer side of a picture's image, smallest and largest
 Ranked = Sequence[tuple[float, int, str]]  # quality, index of the image, what it is in words
 
@@ -114,7 +115,7 @@ class DetectionPictures:
             Panel(title, self._drawn(small, entries, scale))
             for title, entries in (('ground truth', objects), ('prediction', guesses))
         ]
-        return compose(panels, [])
+        return compose(panels, [], TITLE)
 
     def _drawn(self, pixels: np.ndarray, entries: Sequence[tuple], scale: float) -> np.ndarray:
         size = pixels.shape[1::-1]
@@ -163,7 +164,7 @@ def label_pictures(record: Mapping[str, Any]) -> Callable[[int, np.ndarray], np.
             Panel(titles[n], paint(small, m.astype(np.int64), palette)) for n, m in resized.items()
         ]
         legend = legend_of([m.astype(np.int64) for m in resized.values()], classes, palette)
-        return compose(panels, legend)
+        return compose(panels, legend, TITLE)
 
     return draw
 

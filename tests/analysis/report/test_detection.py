@@ -118,7 +118,7 @@ def test_costs_of_errors_are_those_of_tide(kind, record):
     for kind_of_error, name in names.items():
         assert np.mean(costs[kind_of_error]) == pytest.approx(tide['delta_ap'][name], abs=EXACT)
         assert counts[kind_of_error] == tide['counts'][name], name
-    assert sum(errors.counts(label)['class'] for label in range(3)) == counts['class']
+    assert sum(errors.counts(label)['wrong class'] for label in range(3)) == counts['wrong class']
     assert sum(value > 0 for value in counts.values()) == 6  # the data has all kinds
 
 
@@ -131,7 +131,7 @@ def test_an_error_of_each_kind_is_named(tmp_path):
         'right': ([20, 20, 60, 60], 0, 0.9),
         'duplicate': ([20, 20, 60, 59], 0, 0.8),
         'localisation': ([30, 35, 75, 75], 0, 0.7),
-        'class': ([20, 21, 60, 60], 1, 0.6),
+        'wrong class': ([20, 21, 60, 60], 1, 0.6),
         'both': ([30, 35, 75, 76], 2, 0.5),
         'background': ([100, 70, 120, 90], 2, 0.4),
     }
