@@ -14,8 +14,7 @@ from .confusion import confusion_blocks
 from .examples import class_pictures, example_blocks
 from .intervals import draw_weights, interval_of, ratio_samples
 from .page import Section, Table, Text, interval, measured
-
-TOP = 5
+from .record import TOP
 
 
 class ClassResults:
@@ -29,11 +28,11 @@ class ClassResults:
     def __init__(self, record: Mapping[str, Any], score_thr: float):  # noqa: ARG002
         self.record = record
         self.classes: list[str] = list(record['classes'])
-        self.labels = np.array([image['label'] for image in record['images']], int)
-        scores = [image['scores'] for image in record['images']]
-        self.scores = np.array(scores, float).reshape(-1, len(self.classes))
-        self.order = np.argsort(-self.scores, axis=1, kind='stable')
-        self.right = self.order == self.labels[:, None]
+        images = record['images']
+        self.labels = np.array([image['label'] for image in images], int)
+        self.best = np.array([image['best'] for image in images], int).reshape(len(images), -1)
+        self.scores = np.array([image['scores'][0] for image in images], float)
+        self.right = self.best == self.labels[:, None]
         self.weights = draw_weights(len(self.labels))
         count = np.ones(len(self.labels))
         self.samples = {
@@ -62,7 +61,7 @@ class ClassResults:
     def _numbers(self) -> list[Section]:
         size = len(self.classes)
         matrix = np.zeros((size, size))
-        np.add.at(matrix, (self.labels, self.order[:, 0]), 1)
+        np.add.at(matrix, (self.labels, self.best[:, 0]), 1)
         return [
             Section('Classes', 'classes', [self._table(matrix)]),
             Section(
@@ -77,7 +76,7 @@ class ClassResults:
         rows = []
         for k, name in enumerate(self.classes):
             own = self.labels == k
-            samples = ratio_samples(self.right[:, 0] & own, own, self.weights)
+            samples = ratio_samples(self.right[own, 0], np.ones(own.sum()), self.weights[:, own])
             count, predicted = int(own.sum()), matrix[:, k].sum()
             recall = matrix[k, k] / count if count else None
             precision = matrix[k, k] / predicted if predicted else None
@@ -94,12 +93,11 @@ class ClassResults:
         return Table(header, rows)
 
     def _calibration(self) -> list[Any]:
-        best = self.scores.max(axis=1, initial=0)
-        right = self.right[:, 0]
+        best, right = self.scores, self.right[:, 0]
         errors = calibration_error(best, right, BINS)
         per_class = {}
         for k, name in enumerate(self.classes):
-            chosen = self.order[:, 0] == k
+            chosen = self.best[:, 0] == k
             if chosen.any():
                 per_class[name] = calibration_error(best[chosen], right[chosen], BINS)[0]
         bins = calibration_curve(best, right, BINS)
@@ -108,11 +106,10 @@ class ClassResults:
     def _examples(self, folder: Path, start: str) -> Section:
         ranked = []
         for index, label in enumerate(self.labels):
-            score = float(self.scores[index, label])
-            guess = self.order[index, 0]
+            score, guess = self.record['images'][index]['score'], self.best[index, 0]
             words = f'{self.classes[label]}, score {score:.2f}'
             if guess != label:
-                words += f'; predicted {self.classes[guess]}, {self.scores[index, guess]:.2f}'
+                words += f'; predicted {self.classes[guess]}, {self.scores[index]:.2f}'
             ranked.append((score, index, words))
         draw = class_pictures(self.record)
         blocks = example_blocks(ranked, self.record['images'], draw, folder, start, small=True)

@@ -176,9 +176,10 @@ def class_pictures(record: Mapping[str, Any]) -> Callable[[int, np.ndarray], np.
 
     def draw(index: int, pixels: np.ndarray) -> np.ndarray:
         image = record['images'][index]
-        scores = np.asarray(image['scores'])
-        best = np.argsort(-scores, kind='stable')[:5]
-        legend = [(f'{classes[label]} {scores[label]:.2f}', palette[label]) for label in best]
+        legend = [
+            (f'{classes[label]} {score:.2f}', palette[label])
+            for label, score in zip(image['best'], image['scores'], strict=True)
+        ]
         small = _resized(pixels, scale_of(pixels))
         return compose([Panel(f'is {classes[image["label"]]}', small)], legend)
 

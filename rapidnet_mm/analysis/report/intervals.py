@@ -17,6 +17,7 @@ from .matches import AREAS, Matches
 SAMPLES = 1000
 FEWEST = 100  # samples, for very large data sets
 WORK = 1e9  # how many detections are looked at, about a quarter of a minute
+MOST_DRAWS = 2e7  # of images
 CONFIDENCE = 0.95
 RECALLS = np.linspace(0, 1, 101)
 EPSILON = np.spacing(1.0)
@@ -41,8 +42,16 @@ AR_PARTS = {
 assert (*AP_PARTS, *AR_PARTS) == NUMBERS
 
 
-def draw_weights(images: int, samples: int = SAMPLES, seed: int = 0) -> np.ndarray:
-    """Return how often each sample has each image, ``(samples, images)``."""
+def draw_weights(images: int, samples: int | None = None, seed: int = 0) -> np.ndarray:
+    """Return how often each sample has each image, ``(samples, images)``.
+
+    Args:
+        images: how many there are.
+        samples: how many to draw; by default fewer where there are very many images.
+        seed: of the draws; equal seeds give equal draws.
+    """
+    if samples is None:
+        samples = int(np.clip(MOST_DRAWS / max(images, 1), FEWEST, SAMPLES))
     rng = np.random.default_rng(seed)
     return rng.multinomial(images, np.full(images, 1 / max(images, 1)), size=samples)
 
@@ -59,7 +68,8 @@ def interval_of(values: np.ndarray) -> Interval:
 def samples_for(matches: dict[str, list[Matches]]) -> int:
     """Return how many samples to draw: fewer where there are very many detections."""
     size = sum(one.right.size for part in matches.values() for one in part)
-    return int(np.clip(WORK / max(size, 1), FEWEST, SAMPLES))
+    images = len(matches['all'][0].objects)
+    return int(np.clip(min(WORK / max(size, 1), MOST_DRAWS / images), FEWEST, SAMPLES))
 
 
 def average_precision(one: Matches, weights: np.ndarray) -> np.ndarray:

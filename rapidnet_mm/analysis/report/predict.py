@@ -132,7 +132,8 @@ def _test(plan: Plan, annotations: str | None) -> tuple[dict[str, Any], dict[str
     kinds = _kinds(cfg) if task == 'detection' else []
     cfg.load_from, cfg.resume = str(work.checkpoint), False
     tester = runner.build_runner(cfg, mode='test')
-    recorder = recorder_for(task, 'segm' in kinds)
+    ignored = [one['ignore_index'] for one in _evaluators(cfg) if 'ignore_index' in one]
+    recorder = recorder_for(task, 'segm' in kinds, (*ignored, 255)[0])
     recorder.dataset_meta = meta = tester.test_dataloader.dataset.metainfo
     tester.test_evaluator.metrics.append(recorder)
     with config.named_determinism_errors():
@@ -148,10 +149,15 @@ def _test(plan: Plan, annotations: str | None) -> tuple[dict[str, Any], dict[str
             name: float(v) for name, v in metrics.items() if np.ndim(v) == 0 and _is_real(v)
         },
         'images': recorder.images,
-        'config': cfg.dump(),
+        'config': text_of(work.config),
         'checkpoint': str(work.checkpoint),
     }
     return record, metrics
+
+
+def text_of(file: Path) -> str:
+    """Return the text of a config; the one of the test lacks all that is about training."""
+    return file.read_text(encoding='utf-8', errors='replace')
 
 
 def _is_real(value: Any) -> bool:

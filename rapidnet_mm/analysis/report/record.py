@@ -19,6 +19,7 @@ from ...errors import UserError, one_line
 from ...files import write_output
 
 VERSION = 1
+TOP = 5  # classes of a classifier
 KEPT_MAPS = 6  # label maps are kept of so many of the worst and of the best images
 TASKS = {'mmdet': 'detection', 'mmseg': 'segmentation', 'mmpretrain': 'classification'}
 
@@ -94,10 +95,15 @@ class DetectionRecorder(Recorder):
 
 
 class SegmentationRecorder(Recorder):
-    """Keeps the confusion matrix of each image, and the label maps of the worst and best images."""
+    """Keeps the confusion matrix of each image, and the label maps of the worst and best images.
 
-    def __init__(self) -> None:
+    Args:
+        ignore_index: the label of pixels that do not count.
+    """
+
+    def __init__(self, ignore_index: int = 255):
         super().__init__()
+        self.ignore_index = ignore_index
         self._maps: list[tuple[float, int, dict[str, str]]] = []
 
     def _result(self, sample: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,7 +116,7 @@ class SegmentationRecorder(Recorder):
             sample[name]['data'].cpu().reshape(sample[name]['data'].shape[-2:])
             for name in ('gt_sem_seg', 'pred_sem_seg')
         )
-        counts = confusion(truth, prediction, classes).flatten()
+        counts = confusion(truth, prediction, classes, self.ignore_index).flatten()
         cells = counts.nonzero().flatten()
         matrix = counts.reshape(classes, classes).double()
         right, pixels = float(matrix.diagonal().sum()), float(matrix.sum())
@@ -134,7 +140,7 @@ class SegmentationRecorder(Recorder):
 
 
 class ClassRecorder(Recorder):
-    """Keeps the scores of all classes, and the class of each image."""
+    """Keeps the most likely classes with their scores, and the class of each image."""
 
     def _result(self, sample: Mapping[str, Any]) -> dict[str, Any]:
         labels = _array(sample.get('gt_label', np.zeros(0))).reshape(-1).tolist()
@@ -143,14 +149,21 @@ class ClassRecorder(Recorder):
                 f'the report needs one class for each image; {sample.get("img_path", "an image")} '
                 f'has {len(labels)}'
             )
-        return {'label': int(labels[0]), 'scores': _array(sample['pred_score']).tolist()}
+        label, scores = int(labels[0]), _array(sample['pred_score']).astype(float)
+        best = np.argsort(-scores, kind='stable')[:TOP]
+        return {
+            'label': label,
+            'score': float(scores[label]),
+            'best': best.tolist(),
+            'scores': scores[best].tolist(),
+        }
 
 
-def recorder_for(task: str, masks: bool) -> Recorder:
+def recorder_for(task: str, masks: bool, ignore_index: int) -> Recorder:
     """Return the recorder for a task of ``TASKS``."""
     if task == 'detection':
         return DetectionRecorder(masks)
-    return SegmentationRecorder() if task == 'segmentation' else ClassRecorder()
+    return SegmentationRecorder(ignore_index) if task == 'segmentation' else ClassRecorder()
 
 
 def label_map(png: str) -> np.ndarray:

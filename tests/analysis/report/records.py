@@ -182,8 +182,18 @@ def classifier(folder, images=12, labels=(0, 1)):
         scores = rng.random(3)
         scores[label] += 0.4
         scores /= scores.sum()
-        results.append(dict(path=path, size=[HEIGHT, WIDTH], label=label, scores=scores.tolist()))
-    right = sum(int(np.argmax(r['scores']) == r['label']) for r in results)
+        best = np.argsort(-scores)
+        results.append(
+            dict(
+                path=path,
+                size=[HEIGHT, WIDTH],
+                label=label,
+                score=float(scores[label]),
+                best=best.tolist(),
+                scores=scores[best].tolist(),
+            )
+        )
+    right = sum(r['best'][0] == r['label'] for r in results)
     return dict(
         task='classification',
         classes=CLASSES,
