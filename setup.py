@@ -82,6 +82,7 @@ setup(
     cmdclass={'build_py': BuildWithConfigs},
     entry_points={'console_scripts': ['rapidnet = rapidnet_mm.commands.main:main']},
     packages=find_packages(include=['rapidnet_mm', 'rapidnet_mm.*']),
+    package_data={'rapidnet_mm.analysis.report': ['page.html']},
     install_requires=[
         'torch>=2.6',
         'torchvision>=0.21',
@@ -91,6 +92,7 @@ setup(
         'filelock',
         'hotcoco>=1.3',
         'huggingface_hub>=0.25',
+        'jinja2',
         'matplotlib',
         'rich',
         'safetensors>=0.4.3',

@@ -45,6 +45,7 @@ NOT_RUN = {
     r'slurm_(train|test)\.sh': 'needs Slurm',
     r'fruit\.py': 'needs the data of the example, whose config another test checks',
     r'IN\.pth': 'stands for a file of the reader',
+    r'report .* --out': 'needs two trainings; tests/analysis/report compares some',
 }
 # What makes a line short enough for a test, appended to it.
 SHORTER = {

@@ -133,6 +133,7 @@ def test_the_wheel_brings_the_command(checkout, tmp_path):
     (wheel,) = map(str, wheels.iterdir())
     execute([*pip, 'install', '--no-deps', '--target', str(site), wheel], tmp_path)
     (rapidnet,) = map(str, (site / 'bin').glob('rapidnet*'))
+    assert (site / 'rapidnet_mm/analysis/report/page.html').is_file()
     other.mkdir()
     env = {'PYTHONPATH': str(site)}
     assert 'make-shapes' in execute([rapidnet, '--help'], other, **env)

@@ -33,7 +33,8 @@ UNIX_ONLY = ('fcntl', 'grp', 'pwd', 'resource', 'termios')
 DOCTESTED = (
     *('errors', 'display', 'display.images', 'display.tables', 'commands', 'transfer'),
     *('display.inputs', 'display.videos'),
-    *('analysis', 'analysis.speed', 'engine.console', 'engine.device'),
+    *('analysis', 'analysis.report', 'analysis.report.page', 'analysis.speed'),
+    *('engine.console', 'engine.device'),
 )
 
 

@@ -23,6 +23,7 @@ COMMANDS = {
     'browse': 'browse',
     'train': 'train',
     'test': 'test',
+    'report': 'report',
     'infer': 'infer',
     'data': 'data',
     'make-shapes': 'make_shapes',

@@ -28,19 +28,42 @@ def read_scalars(work_dir: str | Path, run: str = '*') -> tuple[Series, Series]:
         run: the folder of one run in it; by default all runs.
     """
     merged: list[dict[str, dict[float, float]]] = [defaultdict(dict), defaultdict(dict)]
-    for file in sorted(Path(work_dir).glob(f'{run}/vis_data/scalars.json')):
-        for line in file.read_text().splitlines():
-            try:
-                record = json.loads(line)
-            except json.JSONDecodeError:  # the last line of a run that was killed
-                continue
+    for file in scalar_files(work_dir, run):
+        for record in read_records(file)[0]:
             step = record.get('step')
             target = merged[0 if 'loss' in record else 1]
             for name, value in record.items():
-                if step is not None and isinstance(value, int | float) and math.isfinite(value):
+                if _is_finite(step) and _is_finite(value):
                     target[name][step] = value
     train, val = ({k: sorted(v.items()) for k, v in part.items()} for part in merged)
     return train, val
+
+
+def scalar_files(work_dir: str | Path, run: str = '*') -> list[Path]:
+    """Return the files with the scalars of some runs, the oldest run first."""
+    return sorted(Path(work_dir).glob(f'{run}/vis_data/scalars.json'))
+
+
+def read_records(file: Path) -> tuple[list[dict[str, Any]], list[int]]:
+    """Return the records of a file of scalars, and the numbers of the lines that are damaged.
+
+    The last line of a run that was killed may be cut off.
+    """
+    records, damaged = [], []
+    for number, line in enumerate(file.read_bytes().splitlines(), 1):
+        try:
+            record = json.loads(line)
+        except ValueError:
+            record = None
+        if isinstance(record, dict):
+            records.append(record)
+        elif line.strip():
+            damaged.append(number)
+    return records, damaged
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def headlines(val: Series) -> list[str]:

@@ -62,16 +62,23 @@ def legend_of(
     return legend
 
 
-def compose(panels: Sequence[Panel], legend: Sequence[tuple[str, Colour]]) -> np.ndarray:
+def compose(
+    panels: Sequence[Panel], legend: Sequence[tuple[str, Colour]], font_size: int | None = None
+) -> np.ndarray:
     """Put panels of one size side by side, with titles above and the legend below them.
 
     The picture is as wide as the panels, or wider if a name in the legend needs it.
+
+    Args:
+        panels: what stands side by side.
+        legend: names and their colours.
+        font_size: in pixels; by default it fits the panels.
 
     Returns:
         A ``(H, W, 3)`` uint8 RGB image.
     """
     height, width = panels[0].pixels.shape[:2]
-    font = font_of(int(np.clip(height / 20, *FONT_SIZES)))
+    font = font_of(font_size or int(np.clip(height / 20, *FONT_SIZES)))
     line = round(1.6 * font.size)
     entry_widths = [round(font.getlength(name)) + 3 * line for name, _ in legend]
     total_width = max([len(panels) * width + (len(panels) - 1) * GAP, *entry_widths])
@@ -105,6 +112,6 @@ def flow(entry_widths: Sequence[int], width: int) -> tuple[list[tuple[int, int]]
 
 @cache
 def font_of(size: int) -> ImageFont.FreeTypeFont:
-    """Return a font with the letters of most languages. Its size is in pixels."""
-    # Matplotlib's own font.
+    """Return the font of all pictures in a size in pixels."""
+    # Matplotlib's own font, which has the letters of most languages.
     return ImageFont.truetype(Path(matplotlib.get_data_path(), 'fonts/ttf/DejaVuSans.ttf'), size)
