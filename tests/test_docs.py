@@ -44,6 +44,7 @@ NOT_RUN = {
     r'(?<!benchmark-)(train|test)(\.py|\.sh)? configs/\S+_in1k\.py': 'needs ImageNet',
     r'slurm_(train|test)\.sh': 'needs Slurm',
     r'fruit\.py': 'needs the data of the example, whose config another test checks',
+    r'doctor (configs|data|work_dirs)/': 'tests/commands/test_doctor.py runs it',
     r'IN\.pth': 'stands for a file of the reader',
     r'report .* --out': 'needs two trainings; tests/analysis/report compares some',
 }

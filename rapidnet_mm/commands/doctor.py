@@ -27,6 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--quick', action='store_true', help='read no images and make no step of a training'
     )
     parser.add_argument(
+        '--format', help='format of the data, if a folder has several: coco, yolo, voc, labels, ...'
+    )
+    parser.add_argument(
         '--images',
         type=arguments.positive,
         default=5000,
@@ -47,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     from ..analysis.doctor.finding import exit_status
-    from ..analysis.doctor.visit import visit
+    from ..analysis.doctor.visit import Limits, visit
     from ..engine.options import parse_options
     from ..errors import UserError
     from ..files import writable_file
@@ -60,7 +63,8 @@ def _run(args: argparse.Namespace) -> int:
         writable_file(args.picture, '--picture')
     options = parse_options(args.cfg_options)
     with tempfile.TemporaryDirectory(prefix='rapidnet-doctor-') as scratch:
-        reports, splits = visit(args.patients, options, args.quick, args.images, Path(scratch))
+        limits = Limits(args.quick, args.images, args.format, Path(scratch))
+        reports, splits = visit(args.patients, options, limits)
         if args.picture:
             _draw(args, splits)
     findings = [finding for report in reports for finding in report.findings]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmengine.config import Config
+from mmengine.fileio import load
+from yaml import YAMLError
 
-from ...engine.config import find_config
+from ...engine.config import find_config, load_config
 from ...engine.config_file import read_config_file
 from ...engine.config_values import value_faults
-from ...engine.data_configs import check_data_config
+from ...engine.data_configs import SUFFIXES, check_data_config
 from ...engine.options import merge_options
 from ...errors import UserError
 from ...weights.known import entry_of
@@ -21,7 +22,7 @@ from .checkpoint import checkpoint_facts, checkpoint_findings, coverage_line
 from .config.dry_step import build_findings, dry_step, start_findings
 from .config.quick import quick_findings
 from .data.examine import data_report, training_images
-from .data.folder import imported_config
+from .data.folder import data_config
 from .finding import BREAKS, Finding, worst_first
 
 WEIGHTS = ('.pth', '.pt', '.bin', '.ckpt', '.safetensors', '.tar')
@@ -49,21 +50,31 @@ class Report(NamedTuple):
         }
 
 
+class Limits(NamedTuple):
+    """How far an examination goes.
+
+    Attributes:
+        quick: read no images and make no step of a training.
+        most: images of a split that are looked at.
+        format: the format of the data, if a folder has several.
+        scratch: a folder for what the import of a folder writes.
+    """
+
+    quick: bool
+    most: int
+    format: str | None
+    scratch: Path
+
+
 def visit(
-    patients: Sequence[str],
-    options: Mapping[str, Any] | None = None,
-    quick: bool = False,
-    most: int = 5000,
-    scratch: Path | None = None,
+    patients: Sequence[str], options: Mapping[str, Any] | None, limits: Limits
 ) -> tuple[list[Report], list[Any]]:
     """Examine the patients. Return a report of each, and their data sets, to draw them.
 
     Args:
         patients: configs, folders or files of data, checkpoints; none is the environment.
         options: changes of the configs.
-        quick: read no images and make no step.
-        most: images of a split that are looked at.
-        scratch: a folder for what the import of a folder writes.
+        limits: how far the examination goes.
 
     Raises:
         UserError: an argument is none of these, or a file cannot be read.
@@ -79,11 +90,10 @@ def visit(
             reports.append(_checkpoint(patient, configs))
             continue
         if kind == 'config':
-            cfg, facts, found = configs[patient], {}, []
+            facts, found, splits = _config(configs[patient], limits)
         else:
-            cfg, facts, found = imported_config(patient, scratch / str(number))
-        more, findings, splits = _config(cfg, quick, most, kind == 'config')
-        reports.append(Report(patient, facts | more, worst_first([*found, *findings])))
+            facts, found, splits = _data(patient, limits, str(number))
+        reports.append(Report(patient, facts, worst_first(found)))
         drawable += splits
     return reports, drawable
 
@@ -99,22 +109,23 @@ def kind_of(patient: str) -> str:
         if not path.is_file() and not entry_of(patient) and '://' not in patient:
             raise UserError(f'checkpoint {patient} does not exist')
         return 'checkpoint'
-    if path.is_dir() or (path.is_file() and path.suffix == '.zip') or _is_coco(path):
+    if path.is_dir() or (path.is_file() and path.suffix == '.zip') or _describes_data(path):
         return 'data'
     find_config(patient)
     return 'config'
 
 
-def _is_coco(path: Path) -> bool:
-    """Return whether a json file holds data instead of a config."""
-    if path.suffix != '.json' or not path.is_file():
+def _describes_data(path: Path) -> bool:
+    """Return whether a json or yaml file is of data instead of a config."""
+    if path.suffix not in SUFFIXES or not path.is_file():
         return False
     try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError):
+        content = load(str(path))
+    except (ValueError, RecursionError, YAMLError):
         return False
-    keys = ('images', 'annotations', 'splits')
-    return isinstance(content, list) or any(key in content for key in keys)
+    if isinstance(content, dict):
+        return any(key in content for key in ('images', 'annotations', 'splits', 'names'))
+    return path.suffix == '.json' and isinstance(content, list)
 
 
 def read_config(patient: str, options: Mapping[str, Any] | None) -> Config:
@@ -125,33 +136,43 @@ def read_config(patient: str, options: Mapping[str, Any] | None) -> Config:
     """
     path = find_config(patient)
     cfg = read_config_file(path)
+    if not any(True for _ in value_faults(cfg)):
+        return load_config(path, options)
     check_data_config(cfg, path)
     merge_options(cfg, options)
     return cfg
 
 
-def _config(
-    cfg: Config, quick: bool, most: int, has_model: bool
+def _data(
+    source: str, limits: Limits, name: str
 ) -> tuple[dict[str, str], list[Finding], list[Any]]:
+    """Return facts, findings and the splits of a folder or a file of data."""
+    cfg, facts, found = data_config(source, limits.scratch / name, limits.format)
+    more, findings, splits = data_report(cfg, limits.most) if cfg else ({}, [], [])
+    # Nobody wrote this config, so its places say nothing.
+    findings = [f._replace(where=f.where.replace('_dataloader.dataset', '')) for f in findings]
+    return facts | more, [*found, *findings], splits
+
+
+def _config(cfg: Config, limits: Limits) -> tuple[dict[str, str], list[Finding], list[Any]]:
     """Return facts, findings and the splits of the data of a config."""
     facts: dict[str, str] = {}
     if any(True for _ in value_faults(cfg)):  # the rest would stumble over them
         return facts, list(quick_findings(cfg)), []
     found: list[Finding] = []
     splits: list[Any] = []
-    if not quick:
-        data_facts, found, splits = data_report(cfg, most)
+    if not limits.quick:
+        data_facts, found, splits = data_report(cfg, limits.most)
         facts |= data_facts
-    if has_model:
-        found = [*quick_findings(cfg, training_images(splits)), *found]
-        model, more = build_findings(cfg)
+    found = [*quick_findings(cfg, training_images(splits)), *found]
+    model, more = build_findings(cfg)
+    found += more
+    data_is_good = not any(f.grade == BREAKS for f in found)
+    found += start_findings(cfg)
+    if model is not None and data_is_good and splits:
+        step, more = dry_step(cfg, model)
         found += more
-        data_is_good = not any(f.grade == BREAKS for f in found)
-        found += start_findings(cfg)
-        if model is not None and data_is_good and not quick and splits:
-            step, more = dry_step(cfg, model)
-            found += more
-            facts |= {'a step': str(step)} if step else {}
+        facts |= {'a step': str(step)} if step else {}
     return facts, found, splits
 
 

@@ -27,18 +27,21 @@ NAMED = 3
 
 
 class Place(NamedTuple):
-    """An object together with its image."""
+    """An object together with its image, and the name of its class."""
 
     sample: Sample
     object: Object
+    name: str
 
     def __str__(self) -> str:
-        return f'annotations[{self.object.index}] in {self.sample.path.rpartition("/")[2]}'
+        x, y, wide, high = self.object.box
+        file = self.sample.path.rpartition('/')[2]
+        return f'{file} ({self.name} of {wide:.0f}x{high:.0f} at {x:.0f}, {y:.0f})'
 
 
 def box_findings(split: Split) -> Iterator[Finding]:
     """Yield what is odd about the objects of a split."""
-    places = [Place(s, o) for s in split.samples for o in s.objects if not o.is_crowd]
+    places = [_place(split, s, o) for s in split.samples for o in s.objects if not o.is_crowd]
     if not places:
         return
     total = len(places)
@@ -56,6 +59,10 @@ def box_findings(split: Split) -> Iterator[Finding]:
     if split.masks:
         yield from _masks(split, places)
     yield from _extreme(split, places)
+
+
+def _place(split: Split, sample: Sample, entry: Object) -> Place:
+    return Place(sample, entry, split.classes[entry.label])
 
 
 def _some(
@@ -112,18 +119,18 @@ def _pairs(split: Split, total: int) -> Iterator[Finding]:
             if one.label != other.label:
                 if _mask_iou(sample, one, other) < MASK_OVERLAP:
                     continue  # such as a person in a chair
-                mixed.append((Place(sample, one), split.classes[other.label], one.label))
+                mixed.append((_place(split, sample, one), split.classes[other.label]))
             elif one.box == other.box:
-                exact.append(Place(sample, other))
+                exact.append(_place(split, sample, other))
             elif ious[i, j] > SAME:
-                same.append(Place(sample, other))
+                same.append(_place(split, sample, other))
     advice = 'remove one of each two: a model is punished for finding it once'
     yield from _some(split, exact, total, 'objects are there twice, with the same box', advice)
     yield from _some(
         split, same, total, f'objects are there twice (boxes with an IoU above {SAME})', advice
     )
     if mixed:
-        names = [f'{place} ({split.classes[label]}, {other})' for place, other, label in mixed]
+        names = [f'{place} is a {other} too' for place, other in mixed]
         yield Finding(
             SPOILS if len(mixed) > MANY * total else ODD,
             split.where,
@@ -219,12 +226,11 @@ def _extreme(split: Split, places: Sequence[Place]) -> Iterator[Finding]:
         away = inside & (np.abs(logs - middle) > FAR * max(spread, 0.1))
         far += [places[index] for index in np.flatnonzero(away)]
     if far:
-        names = [f'{place} ({split.classes[place.object.label]})' for place in far]
         yield Finding(
             ODD,
             split.where,
             f'{len(far)} of {len(places)} boxes have an extreme size for their class: '
-            f'{first_few(names, NAMED)}',
+            f'{first_few([*map(str, far)], NAMED)}',
             'look at them: the class or the box may be wrong',
         )
 

@@ -34,16 +34,15 @@ def class_findings(splits: Sequence[Split], counts: Sequence[Counter]) -> Iterat
     numbers = dict(zip([split.name for split in splits], counts, strict=True))
     for split, own in zip(splits, counts, strict=True):
         noun = {'objects': 'object', 'maps': 'label map', 'classes': 'image'}[split.kind]
-        absent = [name for label, name in enumerate(split.classes) if not own[label]]
+        absent = [label for label in range(len(split.classes)) if not own[label]]
         if not own:
             continue
         if split.name == 'train':
             yield from _absent_in_training(split, absent, noun, numbers)
             rare = [i for i in range(len(split.classes)) if 0 < own[i] < RARE]
             if rare:
-                names = [
-                    f'{split.classes[i]} ({own[i]})' for i in sorted(rare, key=own.__getitem__)
-                ]
+                rare.sort(key=own.__getitem__)
+                names = [f'{_short(split.classes[i])} ({own[i]})' for i in rare]
                 yield Finding(
                     ODD,
                     split.where,
@@ -64,27 +63,35 @@ def class_findings(splits: Sequence[Split], counts: Sequence[Counter]) -> Iterat
                 ODD,
                 split.where,
                 f'{len(absent)} of {len(split.classes)} classes have no {noun}: '
-                f'{first_few(absent, NAMED)}',
+                f'{_first(split, absent)}',
                 'nothing is measured for them; the mean is over the others',
             )
 
 
 def _absent_in_training(
-    split: Split, absent: Sequence[str], noun: str, numbers: dict[str, Counter]
+    split: Split, absent: Sequence[int], noun: str, numbers: dict[str, Counter]
 ) -> Iterator[Finding]:
     if not absent:
         return
-    labels = [label for label, name in enumerate(split.classes) if name in absent]
     others = numbers.get('val') or numbers.get('test') or Counter()
-    measured = sum(1 for label in labels if others[label])
-    also = f'; {measured} of them are in the validation data' if measured else ''
+    measured = sum(1 for label in absent if others[label])
+    also = f' (the validation data have {measured} of them)' if measured else ''
     yield Finding(
         SPOILS,
         split.where,
         f'{len(absent)} of {len(split.classes)} classes have no {noun}, so a model cannot learn '
-        f'them: {first_few(absent, NAMED)}{also}',
+        f'them: {_first(split, absent)}{also}',
         'annotate some, leave the classes out, or split the data anew',
     )
+
+
+def _first(split: Split, labels: Sequence[int]) -> str:
+    return first_few([_short(split.classes[label]) for label in labels], NAMED)
+
+
+def _short(name: str) -> str:
+    """Return the first of several words for a class, as ADE20K has them."""
+    return name.partition(',')[0]
 
 
 def empty_findings(split: Split) -> Iterator[Finding]:

@@ -48,7 +48,8 @@ def data_report(cfg: Config, most: int) -> tuple[dict[str, str], list[Finding], 
     found = list({finding.what: finding for finding in reversed(found)}.values())[::-1]
     examined = [_examine(split, most) for split in read_splits(cfg, names)]
     for part in examined:
-        found += [*empty_findings(part.split), *box_findings(part.split)]
+        found += empty_findings(part.split)
+        found += box_findings(part.split._replace(samples=part.samples))
         found += map_findings(part.split, part.samples, part.pixels)
         found += image_findings(part.split, part.samples, part.looks)
     splits = [part.split for part in examined]
