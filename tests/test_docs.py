@@ -61,8 +61,10 @@ SHORTER = {
     r'zoo --latency': '--models rexnet_plain_in1k vgnetg_1_0mp_in1k --steps 1',
     r'benchmark-graph': '--batch 2 --shape 7 7 --steps 1',
     r'channel-search$': '--models 10 --epochs 1 --size 16',
+    r'train first/first\.py': '--cfg-options train_cfg.max_iters=2 param_scheduler=None '
+    'train_dataloader.num_workers=0 val_dataloader.dataset.indices=2',
 }
-RENAMED = {'iter_400.pth': 'iter_4.pth'}  # because of max_iters=4
+RENAMED = {'iter_400.pth': 'iter_4.pth', 'iter_500.pth': 'iter_2.pth'}  # because of max_iters
 # Lines that others build on: the data, and a trained model of each kind.
 FIRST = [
     'rapidnet make-shapes',
