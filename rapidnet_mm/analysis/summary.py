@@ -82,7 +82,7 @@ def start_text(runner: Runner) -> str:
 
 
 def end_text(runner: Runner, metrics: Mapping[str, Any], program: Sequence[str]) -> str:
-    """Return the best checkpoint (else the last), its metrics, and the two commands to go on.
+    """Return the best checkpoint (else the last), its metrics, and the commands to go on.
 
     Args:
         runner: after its training.
@@ -102,7 +102,7 @@ def end_text(runner: Runner, metrics: Mapping[str, Any], program: Sequence[str])
 
 
 def next_commands(runner: Runner, checkpoint: str, program: Sequence[str]) -> list[str]:
-    """Return two commands: one tests a checkpoint, the other runs it on an image."""
+    """Return commands that test a checkpoint, run it on an image, and write a report."""
     # The runner's copy of the config also has the changes from the command line.
     name = os.path.basename(runner.cfg.filename or 'config.py')
     config = getattr(runner, 'config_file', None) or Path(runner.work_dir, name)
@@ -110,7 +110,8 @@ def next_commands(runner: Runner, checkpoint: str, program: Sequence[str]) -> li
     work_dir = Path(runner.work_dir)
     test = ['test', *common, '--show-dir', _short(str(work_dir / 'test/pictures'))]
     infer = ['infer', *common, _photo(runner), '--out-dir', _short(str(work_dir / 'infer'))]
-    return [shlex.join([*program, *words]) for words in (test, infer)]
+    report = ['report', _short(str(work_dir))]
+    return [shlex.join([*program, *words]) for words in (test, infer, report)]
 
 
 def best_checkpoint(runner: Runner) -> str | None:

@@ -157,8 +157,9 @@ def test_the_end_names_the_best_checkpoint_with_its_own_metrics(trainer, monkeyp
     assert 'coco/bbox_mAP: 0.5000' in text
     assert '0.3750' not in text
     commands = [line.split() for line in text.splitlines() if line.startswith('  rapidnet')]
-    assert [command[1] for command in commands] == ['test', 'infer']
-    for command in commands:
+    assert [command[1] for command in commands] == ['test', 'infer', 'report']
+    assert commands[2][2].endswith('work')
+    for command in commands[:2]:
         assert command[2].endswith('work/maskrcnn_rapidnet_ti_shapes.py')
         assert command[3].endswith('work/best_2.pth')
     assert Path(commands[1][4]).is_file()
