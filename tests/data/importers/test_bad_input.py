@@ -49,6 +49,11 @@ def lone_label(root):
     image(root / 'other/labels/c.png', 2)
 
 
+def image_of_another_split(root):
+    path = samples.coco(root, [{}])
+    path.write_text(path.read_text().replace('train0.png', 'val/train0.png'))
+
+
 def mixed(root):
     samples.coco(root, [{}])
     for i in range(2):
@@ -161,6 +166,7 @@ FAULTS = {
         coco_with(images=[{'id': 0, 'file_name': 'train0.png'}, {'id': 1, 'file_name': 'no.png'}]),
         ('1 of 2', 'no.png'),
     ),
+    'an image of another split': (image_of_another_split, ('1 of 2', 'val/train0.png')),
     'another size': (
         coco_with(images=[{'id': 0, 'file_name': 'train0.png', 'width': 9, 'height': 8}]),
         ('train0.png is 40x30, not 9x8',),
