@@ -12,6 +12,7 @@ LAUGHS = (
     '<annotation><object>&c;</object></annotation>'
 )
 NO_BOX = '<annotation>\n<object><name>x</name></object></annotation>'
+OBJECT = {'id': 1, 'image_id': 0, 'category_id': 1}
 
 
 def coco_with(**change):
@@ -160,6 +161,14 @@ FAULTS = {
             annotations=[{'id': 1, 'image_id': 0, 'category_id': 1, 'segmentation': [[1, 2, 3, 4]]}]
         ),
         ('annotations[0]', 'polygon'),
+    ),
+    'run lengths of another size': (
+        coco_with(annotations=[{**OBJECT, 'segmentation': {'size': [3, 4], 'counts': [2, 10]}}]),
+        ('train0.png', '[3, 4]', '[30, 40]'),
+    ),
+    'run lengths that are cut': (
+        coco_with(annotations=[{**OBJECT, 'segmentation': {'size': [30, 40], 'counts': [2, 10]}}]),
+        ('train0.png', 'sum up to 12'),
     ),
     'an image without a name': (coco_with(images=[{'id': 1}]), ('images[0]', 'file_name')),
     'a missing image': (
