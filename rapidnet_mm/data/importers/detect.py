@@ -12,6 +12,7 @@ from ..checks.messages import first_few
 from .dataset import FILE
 from .folders import files_under, is_image
 from .pairs import label_files
+from .parse import read_yaml
 from .samples import plural
 from .source import Source
 
@@ -79,7 +80,7 @@ def detect(
         choices = ' or '.join(f'--format {name}' for name in usable)
         raise UserError(f'{paths[0]} has several formats: {_counts(usable)}; choose with {choices}')
     name, found = next(iter(usable.items()))
-    return Source(name, roots, tuple(found), tuple(files))
+    return Source(name, roots, tuple(found), tuple(files), tuple(given))
 
 
 def _only_given(sources: dict[str, list[Path]], given: Sequence[Path]) -> None:
@@ -101,6 +102,12 @@ def _roots(paths: Sequence[Path]) -> tuple[Path, ...]:
         if path.is_file() and not any(map(is_image, files_under([folder]))):
             folder = folder.parent  # annotations/train.json: the images are beside its folder
         roots.append(folder)
+        if path.suffix.lower() in ('.yaml', '.yml') and path.is_file():
+            content = read_yaml(path)
+            base = (
+                path.parent / str(content.get('path') or '') if isinstance(content, dict) else path
+            )
+            roots += [base] if base.is_dir() else []
     if not roots:
         raise UserError('no data were given; name a folder')
     return tuple(dict.fromkeys(roots))

@@ -85,7 +85,10 @@ def _area(ring: Ring) -> float:
 
 
 def _draw(rings: Sequence[Ring], width: int, height: int) -> np.ndarray:
-    runs = mask_api.frPyObjects([list(map(float, ring)) for ring in rings], height, width)
+    # COCO's tools can end the process if a corner is very far outside.
+    low, high = (-width, -height), (2 * width, 2 * height)
+    near = [np.clip(np.reshape(ring, (-1, 2)), low, high).ravel().tolist() for ring in rings]
+    runs = mask_api.frPyObjects(near, height, width)
     return mask_api.decode(mask_api.merge(runs)).astype(bool)
 
 

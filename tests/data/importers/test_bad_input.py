@@ -12,6 +12,7 @@ LAUGHS = (
     '<annotation><object>&c;</object></annotation>'
 )
 NO_BOX = '<annotation>\n<object><name>x</name></object></annotation>'
+OBJECT = {'id': 1, 'image_id': 0, 'category_id': 1}
 
 
 def coco_with(**change):
@@ -47,6 +48,11 @@ def lone_label(root):
     image(root / 'images/b.png', 2)
     label_map(root / 'labels/c.png', stripes(0))
     image(root / 'other/labels/c.png', 2)
+
+
+def image_of_another_split(root):
+    path = samples.coco(root, [{}])
+    path.write_text(path.read_text().replace('train0.png', 'val/train0.png'))
 
 
 def mixed(root):
@@ -156,11 +162,20 @@ FAULTS = {
         ),
         ('annotations[0]', 'polygon'),
     ),
+    'run lengths of another size': (
+        coco_with(annotations=[{**OBJECT, 'segmentation': {'size': [3, 4], 'counts': [2, 10]}}]),
+        ('train0.png', '[3, 4]', '[30, 40]'),
+    ),
+    'run lengths that are cut': (
+        coco_with(annotations=[{**OBJECT, 'segmentation': {'size': [30, 40], 'counts': [2, 10]}}]),
+        ('train0.png', 'sum up to 12'),
+    ),
     'an image without a name': (coco_with(images=[{'id': 1}]), ('images[0]', 'file_name')),
     'a missing image': (
         coco_with(images=[{'id': 0, 'file_name': 'train0.png'}, {'id': 1, 'file_name': 'no.png'}]),
         ('1 of 2', 'no.png'),
     ),
+    'an image of another split': (image_of_another_split, ('1 of 2', 'val/train0.png')),
     'another size': (
         coco_with(images=[{'id': 0, 'file_name': 'train0.png', 'width': 9, 'height': 8}]),
         ('train0.png is 40x30, not 9x8',),

@@ -125,6 +125,17 @@ def test_yolo_names_images_in_many_ways(tmp_path, train):
         assert len(objects(data)) == 2
 
 
+def test_data_yaml_may_be_elsewhere_and_need_not_name_all_images(tmp_path):
+    samples.yolo(tmp_path / 'in', [BOX])
+    image(tmp_path / 'in/images/more/m.png', 5)
+    text(tmp_path / 'in/labels/more/m.txt', BOX)
+    settings = {'path': '../in', 'train': 'images/train', 'val': 'images/val', 'names': ['b']}
+    path = text(tmp_path / 'config/fruit.yaml', settings)
+    data = read(path)
+    assert (data.classes, splits(data)) == (['b'], {'t0.png': 'train', 'v.png': 'val'})
+    assert len(objects(data)) == 2
+
+
 def test_yolo_without_data_yaml_beside_the_images(tmp_path):
     image(tmp_path / 'a.png', 1)
     image(tmp_path / 'b.png', 2)
@@ -357,3 +368,12 @@ def test_a_class_called_mask_is_no_label_map(tmp_path):
     for i, name in enumerate(('mask', 'no_mask')):
         image(tmp_path / f'{name}/1.png', i, size=(96, 96))
     assert read(tmp_path).classes == ['mask', 'no_mask']
+
+
+def test_linked_folders_are_followed_and_circles_are_not(tmp_path):
+    samples.coco(tmp_path / 'there', [{}])
+    (tmp_path / 'in').mkdir()
+    for name in ('train', 'annotations'):
+        (tmp_path / 'in' / name).symlink_to(tmp_path / 'there' / name)
+    (tmp_path / 'in/train/back').symlink_to(tmp_path / 'there')
+    assert len(read(tmp_path / 'in').pictures) == 2

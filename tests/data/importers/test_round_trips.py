@@ -70,6 +70,15 @@ def test_holes_islands_and_crowds_come_back(tmp_path, format):
         assert (before[0].polygons, before[0].holes) == (after[0].polygons, after[0].holes)
 
 
+def test_a_corner_far_outside_does_not_end_the_process(tmp_path):
+    one = Annotation('pear', (0, 0, 1, 1), [[1, 1, 1e12, 1, 1e12, 1e12, -1e12, 9]])
+    assert mask_of(one, W, H).any()
+    data = samples.collection(tmp_path / 'in')
+    data.pictures[0].objects = [one]
+    back, _ = there_and_back(data, 'coco', tmp_path / 'out')
+    assert any(one.polygons in (o.polygons for o in p.objects) for p in back.pictures)
+
+
 def test_yolo_says_what_it_cannot_hold(tmp_path):
     data = samples.collection(tmp_path / 'in')
     data.pictures[0].objects.append(Annotation('pear', (1, 3, 2, 5), rle=RLE, crowd=True))
