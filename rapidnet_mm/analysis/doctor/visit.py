@@ -15,6 +15,7 @@ from ...engine.config_file import read_config_file
 from ...engine.config_values import value_faults
 from ...engine.data_configs import SUFFIXES, check_data_config
 from ...engine.options import merge_options
+from ...engine.own_data import KEY, use_dataset
 from ...errors import UserError
 from ...weights.known import entry_of
 from . import environment
@@ -139,6 +140,8 @@ def read_config(patient: str, options: Mapping[str, Any] | None) -> Config:
     if not any(True for _ in value_faults(cfg)):
         return load_config(path, options)
     check_data_config(cfg, path)
+    options = dict(options or {})
+    use_dataset(cfg, str(path), options.pop(KEY, None))
     merge_options(cfg, options)
     return cfg
 
