@@ -11,6 +11,7 @@ from ...errors import UserError
 from ..checks.messages import first_few
 from .dataset import FILE
 from .folders import files_under, is_image
+from .names import LISTS
 from .pairs import label_files
 from .parse import read_yaml
 from .samples import plural
@@ -98,6 +99,8 @@ def _roots(paths: Sequence[Path]) -> tuple[Path, ...]:
             raise UserError(f'{path} does not exist')
         if path.is_file() and path.suffix.lower() in ARCHIVES:
             raise UserError(f'{path} is an archive; unpack it first and give the folder')
+        if path.name in LISTS and len(paths) > 1:
+            continue  # only names of classes: the images are in another folder
         folder = path if path.is_dir() else path.parent
         if path.is_file() and not any(map(is_image, files_under([folder]))):
             folder = folder.parent  # annotations/train.json: the images are beside its folder
