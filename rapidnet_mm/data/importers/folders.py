@@ -51,8 +51,16 @@ def files_under(paths: Iterable[Path]) -> list[Path]:
     for path in paths:
         if path.is_file():
             files[path] = None
-        for folder, folders, names in os.walk(path, followlinks=False):
-            folders[:] = sorted(name for name in folders if name[0] != '.' and name != '__MACOSX')
+        for folder, folders, names in os.walk(path, followlinks=True):
+            # A link to a folder further up would lead in a circle.
+            above = os.path.realpath(folder)
+            folders[:] = sorted(
+                name
+                for name in folders
+                if name[0] != '.'
+                and name != '__MACOSX'
+                and not f'{above}/'.startswith(f'{os.path.realpath(os.path.join(folder, name))}/')
+            )
             files |= dict.fromkeys(Path(folder, n) for n in sorted(names) if n[0] != '.')
     return list(files)
 
@@ -91,7 +99,12 @@ class Photos:
         choice = self._by_name.get(parts[-1], ())
         # Names often begin with folders of the computer where the data were annotated.
         for length in range(len(parts), 0, -1):
-            fitting = [path for path in choice if path.parts[-length:] == tuple(parts[-length:])]
+            fitting = [
+                path
+                for path in choice
+                if path.parts[-length:] == tuple(parts[-length:])
+                and _same_split(parts[:-1], path.parts[:-1])
+            ]
             if fitting:
                 return self._one_of(fitting, near, where, split)
         return None
@@ -120,6 +133,14 @@ class Photos:
             f'{where} means one of {len(choice)} images of equal name: {names}; name the folder '
             'in the annotation too, or import the folders one by one'
         )
+
+
+def _same_split(named: Sequence[str], there: Sequence[str]) -> bool:
+    """Return whether the folders of two names do not say different splits."""
+    splits = [
+        next(filter(None, map(split_of, reversed(names[-2:]))), None) for names in (named, there)
+    ]
+    return None in splits or splits[0] == splits[1]
 
 
 def check_missing(missing: Sequence[str], total: int, where: str) -> None:

@@ -70,12 +70,25 @@ def mask_of(one: Annotation, width: int, height: int) -> np.ndarray:
     """Return the mask of an object as COCO's tools draw it: (height, width), bool."""
     if one.rle is not None:
         return decode_rle(one.rle)
-    mask = _draw(one.polygons, width, height)
-    return mask & ~_draw(one.holes, width, height) if one.holes else mask
+    if not one.holes:
+        return _draw(one.polygons, width, height)
+    rings = [*((ring, True) for ring in one.polygons), *((ring, False) for ring in one.holes)]
+    mask = np.zeros((height, width), bool)
+    # Large rings first: a hole can have an island in it.
+    for ring, is_filled in sorted(rings, key=lambda pair: -_area(pair[0])):
+        mask[_draw([ring], width, height)] = is_filled
+    return mask
+
+
+def _area(ring: Ring) -> float:
+    return cv2.contourArea(np.reshape(ring, (-1, 1, 2)).astype(np.float32))
 
 
 def _draw(rings: Sequence[Ring], width: int, height: int) -> np.ndarray:
-    runs = mask_api.frPyObjects([list(map(float, ring)) for ring in rings], height, width)
+    # COCO's tools can end the process if a corner is very far outside.
+    low, high = (-width, -height), (2 * width, 2 * height)
+    near = [np.clip(np.reshape(ring, (-1, 2)), low, high).ravel().tolist() for ring in rings]
+    runs = mask_api.frPyObjects(near, height, width)
     return mask_api.decode(mask_api.merge(runs)).astype(bool)
 
 

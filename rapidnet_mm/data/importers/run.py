@@ -88,7 +88,7 @@ def import_data(
         UserError: the data have a fault; the message names the file, and what can be done.
     """
     collection, source = load(paths, task, format)
-    with new_folder(out, source) as folder:
+    with new_folder(out, _folders(collection, source)) as folder:
         names, classes_of = _names(collection), None
         if collection.task == 'semantic':
             classes_of = _write_labels(collection, names, folder)
@@ -127,7 +127,7 @@ def export_data(
             f'{to} does not hold data of the task {collection.task}; choose one of '
             f'{", ".join(HOLDS[collection.task])}'
         )
-    with new_folder(out, source) as folder:
+    with new_folder(out, _folders(collection, source)) as folder:
         notes = WRITERS[to].write(collection, folder, PLACES[images])
     if all(picture.split is None for picture in collection.pictures):
         notes.append('the data are not divided: all are in train; rapidnet data split divides them')
@@ -190,15 +190,26 @@ def _change_task(collection: Collection, task: str, source: Source) -> None:
     )
 
 
+def _folders(collection: Collection, source: Source) -> list[Path]:
+    """Return the folders with the user's data."""
+    if source.format != 'imported':
+        return list(source.roots)
+    return [*source.roots, common_folder([picture.path for picture in collection.pictures])]
+
+
 @contextmanager
-def new_folder(out: str | Path, source: Source) -> Iterator[Path]:
+def new_folder(out: str | Path, folders: Sequence[Path]) -> Iterator[Path]:
     """Give a folder to write into, and move it to ``out`` when the block ends without an error.
+
+    Args:
+        out: the new folder.
+        folders: the user's folders, in which nothing is written.
 
     Raises:
         UserError: ``out`` has files, is inside the user's data, or cannot be written.
     """
     target = Path(os.path.abspath(out))
-    for root in source.roots:
+    for root in folders:
         if target.resolve().is_relative_to(root.resolve()):
             raise UserError(
                 f'--out {out} is inside the data {root}, where nothing is written; choose a folder '

@@ -14,9 +14,11 @@ class Source(NamedTuple):
         roots: the folders that the person gave.
         files: the annotation files of the format; for class folders, the images.
         all_files: all files in the folders, images too.
+        given: what the person gave, folders or files.
     """
 
     format: str
     roots: tuple[Path, ...]
     files: tuple[Path, ...]
     all_files: tuple[Path, ...]
+    given: tuple[Path, ...]

@@ -146,6 +146,12 @@ def stratify(groups: Sequence[Group], classes: Classes, val: float, seed: int) -
             left.subtract(counts[group])
         left = +left  # without the classes that are dealt with
     in_val = np.array([sides[group] == 'val' for group in range(len(groups))])
+    if in_val.all() or not in_val.any():
+        spread = Counter(name for count in counts for name in count if name != EMPTY)
+        own = [sum(spread[name] == 1 for name in count) for count in counts]
+        least = min(range(len(groups)), key=lambda group: (own[group], len(groups[group])))
+        in_val[:] = False
+        in_val[least] = True  # what is missed least in train
     in_val = _improve(in_val, [len(group) for group in groups], counts, val)
     return {index for group in np.flatnonzero(in_val) for index in groups[group]}
 
@@ -170,6 +176,8 @@ def _improve(
     weights = 1 / totals
     weights[-1] = SIZE_WEIGHT / totals[-1] ** 2
     has = (table > 0).astype(np.float32)
+    if EMPTY in columns:
+        has[:, columns[EMPTY]] = 0  # a side can do without
     own_cost = table**2 @ weights
     for _ in range(MOST_MOVES):
         pull = 2 * table @ (weights * (table[in_val].sum(0) - val * totals))
@@ -177,6 +185,9 @@ def _improve(
         into_val = has @ (IN_TRAIN * (train_has == 1) - IN_VAL * (val_has == 0)) + pull
         into_train = has @ (IN_VAL * (val_has == 1) - IN_TRAIN * (train_has == 0)) - pull
         change = np.where(in_val, into_train, into_val) + own_cost
+        for side in (in_val, ~in_val):
+            if side.sum() == 1:
+                change[side] = np.inf  # no side becomes empty
         best = int(change.argmin())
         if change[best] > -1e-3:
             break

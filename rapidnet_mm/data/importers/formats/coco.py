@@ -13,6 +13,7 @@ from typing import Any
 
 from ....errors import UserError
 from ...checks.coco_file import is_number
+from ...checks.masks import mask_fault
 from ...checks.messages import first_few
 from ..folders import Photos, check_missing, check_sizes, measure, split_of, split_of_path
 from ..geometry import box_of_mask, decode_rle, encode_rle, extent, mask_of, rectangle
@@ -28,6 +29,7 @@ from ..samples import (
 from ..source import Source
 from ..target import Place, target_names
 
+NO_BOX = (0, 0, 0, 0)  # of an object that has run lengths but no bbox
 KEYS = ('images', 'categories')
 
 
@@ -51,6 +53,7 @@ def read(source: Source) -> Collection:
     sizes = [(picture.width, picture.height) for picture in found]
     measure(found)
     check_sizes(found, sizes)
+    check_rles(found)
     collection = Collection('coco', task_of_objects(found, notes), classes, found, notes)
     check_objects(collection, str(source.roots[0]))
     return collection
@@ -161,9 +164,7 @@ def _read_objects(
 def _annotation(entry: Mapping[str, Any], name: str, where: str) -> Annotation:
     shape, box = entry.get('segmentation') or [], entry.get('bbox')
     rle = shape if isinstance(shape, dict) else None
-    polygons = [] if rle else shape
-    if rle and not {'size', 'counts'} <= rle.keys():
-        raise UserError(f'{where}: segmentation needs counts and size, or must be polygons')
+    polygons = [] if rle or shape == [[]] else shape  # some tools write [[]] for no polygon
     for ring in polygons if isinstance(polygons, list) else [None]:
         valid = isinstance(ring, list) and len(ring) >= 6 and not len(ring) % 2
         if not valid or not all(map(is_number, ring)):
@@ -173,7 +174,7 @@ def _annotation(entry: Mapping[str, Any], name: str, where: str) -> Annotation:
     if not box and polygons:
         box = extent(polygons)
     if not box and rle:
-        box = box_of_mask(decode_rle(rle))
+        box = NO_BOX
     if not isinstance(box, (list, tuple)) or len(box) != 4 or not all(map(is_number, box)):
         raise UserError(f'{where}: bbox must be [x, y, width, height], not {box!r:.60}')
     extra = entry.get('attributes')
@@ -186,6 +187,19 @@ def _annotation(entry: Mapping[str, Any], name: str, where: str) -> Annotation:
         area=entry.get('area') if is_number(entry.get('area')) else None,
         extra=dict(extra) if isinstance(extra, dict) else {},
     )
+
+
+def check_rles(pictures: Sequence[Picture]) -> None:
+    """Check the run lengths, which can end the process if they are wrong, and set missing boxes."""
+    for picture in pictures:
+        for one in picture.objects:
+            if one.rle is None:
+                continue
+            fault = mask_fault(one.rle, picture.width, picture.height)
+            if fault and 'covers no pixel' not in fault:
+                raise UserError(f'an object of {picture.path}: segmentation {fault}')
+            if one.box == NO_BOX:
+                one.box = box_of_mask(decode_rle(one.rle))
 
 
 def write(collection: Collection, folder: Path, place: Place) -> list[str]:

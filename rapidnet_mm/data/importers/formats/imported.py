@@ -11,7 +11,7 @@ from ..parse import read_json, read_lines
 from ..pixels import Decoder
 from ..samples import Collection, Picture
 from ..source import Source
-from .coco import read_file
+from .coco import check_rles, read_file
 
 
 class _Exact:
@@ -35,7 +35,7 @@ def read(source: Source) -> Collection:
     if len(source.files) > 1:
         raise UserError(f'{source.roots[0]} has {len(source.files)} dataset.json files; give one')
     dataset = read_dataset(source.files[0])
-    notes = list(dataset.notes)
+    notes: list[str] = []  # those of the import are not repeated
     pictures: dict[Path, Picture] = {}
     for name, split in dataset.splits.items():
         if dataset.task in ('boxes', 'instance'):
@@ -46,6 +46,7 @@ def read(source: Source) -> Collection:
             pictures[picture.path] = picture
     found = list(pictures.values())
     measure(found)
+    check_rles(found)
     palette = list(dataset.palette) if dataset.palette else None
     decode = Decoder(values={index: index for index in range(len(dataset.classes))})
     return Collection(

@@ -127,7 +127,7 @@ def _names_of_values(
         notes.append(
             'there is no list of names such as classes.txt: the classes are named class_0, ...'
         )
-        return {value: f'class_{value}' for value in range(max(values) + 1)}
+        return {value: f'class_{value}' for value in range(min(values[0], 1), max(values) + 1)}
     if all(entry.value is not None for entry in entries):
         named = {entry.value: entry for entry in entries}
         if len(named) < len(entries):

@@ -76,7 +76,8 @@ def read(source: Source) -> Collection:
 
 def _data_yaml(source: Source) -> tuple[Path, Mapping[str, Any]] | None:
     found = []
-    for path in source.all_files:
+    given = [path for path in source.given if path.is_file()]
+    for path in [path for path in source.all_files if path in given] or source.all_files:
         if path.suffix.lower() in ('.yaml', '.yml'):
             content = read_yaml(path)
             if isinstance(content, dict) and 'names' in content:
@@ -165,18 +166,24 @@ def _labels_of(pictures: list[Picture], source: Source) -> dict[Path, Path]:
             parts[last] = 'labels'
         choices = [Path(*parts).with_suffix('.txt'), beside]
         label = next((choice for choice in choices if choice.is_file()), None)
-        if label is None and len(by_stem.get(path.stem, ())) == 1:
-            label = by_stem[path.stem][0]
+        if label is None:
+            same = [file for file in by_stem.get(path.stem, ()) if _fits(file, picture, source)]
+            label = same[0] if len(same) == 1 else None
         if label is not None:
             labels[path] = label
             unused.discard(label)
-    if unused and len({*labels.values()}) == len(labels):
+    stems = {path.stem for path in source.all_files if is_image(path)}
+    if unused := {file for file in unused if file.stem not in stems}:
         names = first_few(sorted(str(path) for path in unused))
         raise UserError(
             f'{len(unused)} label files have no image: {names}; copy the images there, name their '
             'folder in data.yaml, or delete the label files'
         )
     return labels
+
+
+def _fits(label: Path, picture: Picture, source: Source) -> bool:
+    return split_of_path(label, source.roots) in (None, picture.split)
 
 
 def _objects(
@@ -273,8 +280,8 @@ def _lost(counts: Mapping[str, int]) -> Iterator[str]:
         yield f'YOLO has no crowds: {plural(counts["crowds"], "crowd")} left out'
     if counts['joined']:
         yield (
-            f'YOLO has one ring an object: the parts and holes of {counts["joined"]} objects are '
-            'joined by lines'
+            'YOLO has one ring an object: parts and holes are joined by lines '
+            f'({plural(counts["joined"], "object")})'
         )
     if counts['masks']:
         yield f'{counts["masks"]} masks of pixels became polygons along their edges'
@@ -316,11 +323,8 @@ def _centre(start: float, length: float, pixels: int) -> tuple[float, float]:
 
 
 def _fraction(value: float, comes_back: Callable[[float], bool]) -> float:
-    """Return the shortest number near ``value`` that is read as the same pixels."""
-    for digits in (6, 9, 12):
-        if comes_back(round(value, digits)):
-            return round(value, digits)
-    return value
+    """Return a number of 6 decimals if it is read as the same pixels, otherwise all digits."""
+    return round(value, 6) if comes_back(round(value, 6)) else value
 
 
 def _text(value: float) -> str:
