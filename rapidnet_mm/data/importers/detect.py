@@ -93,8 +93,8 @@ def _only_given(sources: dict[str, list[Path]], given: Sequence[Path]) -> None:
 
 
 def _roots(paths: Sequence[Path]) -> tuple[Path, ...]:
-    """Return the folders to look into: a file such as data.yaml stands for its folder."""
-    roots = []
+    """Return the folders to look into. A file such as data.yaml stands for its folder."""
+    roots, has_folders = [], any(path.is_dir() for path in paths)
     for path in paths:
         if not path.exists():
             raise UserError(f'{path} does not exist')
@@ -105,7 +105,7 @@ def _roots(paths: Sequence[Path]) -> tuple[Path, ...]:
         folder = path if path.is_dir() else path.parent
         # annotations/train.json: the images are beside its folder.
         is_beside = path.is_file() and _BESIDE.search(folder.name)
-        if is_beside and not any(map(is_image, files_under([folder]))):
+        if is_beside and not has_folders and not any(map(is_image, files_under([folder]))):
             folder = folder.parent
         roots.append(folder)
         if path.suffix.lower() in ('.yaml', '.yml') and path.is_file():
