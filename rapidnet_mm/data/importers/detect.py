@@ -11,6 +11,7 @@ from ...errors import UserError
 from ..checks.messages import first_few
 from .dataset import FILE
 from .folders import files_under, is_image
+from .names import LISTS
 from .pairs import label_files
 from .parse import read_yaml
 from .samples import plural
@@ -37,6 +38,7 @@ OF_TASK = {
 ARCHIVES = ('.zip', '.tar', '.gz', '.tgz', '.7z', '.rar')
 _YOLO_LINE = re.compile(r'\s*\d+(\.0*)?(\s+-?[\d.]+(e[-+]?\d+)?){4,}\s*', re.IGNORECASE)
 _ROOT = re.compile(r'<([A-Za-z_][\w.-]*)')
+_BESIDE = re.compile(r'annot|label|json|xml', re.IGNORECASE)  # folders without images
 HEAD = 65536
 
 
@@ -91,23 +93,26 @@ def _only_given(sources: dict[str, list[Path]], given: Sequence[Path]) -> None:
 
 
 def _roots(paths: Sequence[Path]) -> tuple[Path, ...]:
-    """Return the folders to look into: a file such as data.yaml stands for its folder."""
-    roots = []
+    """Return the folders to look into. A file such as data.yaml stands for its folder."""
+    roots, has_folders = [], any(path.is_dir() for path in paths)
     for path in paths:
         if not path.exists():
             raise UserError(f'{path} does not exist')
         if path.is_file() and path.suffix.lower() in ARCHIVES:
             raise UserError(f'{path} is an archive; unpack it first and give the folder')
+        if path.name in LISTS and len(paths) > 1:
+            continue  # only names of classes: the images are in another folder
         folder = path if path.is_dir() else path.parent
-        if path.is_file() and not any(map(is_image, files_under([folder]))):
-            folder = folder.parent  # annotations/train.json: the images are beside its folder
+        # annotations/train.json: the images are beside its folder.
+        is_beside = path.is_file() and _BESIDE.search(folder.name)
+        if is_beside and not has_folders and not any(map(is_image, files_under([folder]))):
+            folder = folder.parent
         roots.append(folder)
         if path.suffix.lower() in ('.yaml', '.yml') and path.is_file():
             content = read_yaml(path)
-            base = (
-                path.parent / str(content.get('path') or '') if isinstance(content, dict) else path
-            )
-            roots += [base] if base.is_dir() else []
+            place = content.get('path') if isinstance(content, dict) else None
+            if place and (path.parent / str(place)).is_dir():
+                roots.append(path.parent / str(place))
     if not roots:
         raise UserError('no data were given; name a folder')
     return tuple(dict.fromkeys(roots))

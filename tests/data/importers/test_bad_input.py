@@ -137,6 +137,10 @@ FAULTS = {
         ('1 COCO json file', '2 YOLO text files', '--format coco', '--format yolo'),
     ),
     'photos alone': (classes('a.png', 'b.png'), ('2 images', 'no class folder')),
+    'splits without classes': (
+        classes('train/a.png', 'val/b.png'),
+        ('2 images', 'no class folder'),
+    ),
     'one class': (classes('cat/a.png', 'cat/b.png'), ('one class', 'cat')),
     'a class only in val': (
         classes('train/a/1.png', 'train/b/1.png', 'val/c/1.png'),

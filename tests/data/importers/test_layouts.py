@@ -377,3 +377,21 @@ def test_linked_folders_are_followed_and_circles_are_not(tmp_path):
         (tmp_path / 'in' / name).symlink_to(tmp_path / 'there' / name)
     (tmp_path / 'in/train/back').symlink_to(tmp_path / 'there')
     assert len(read(tmp_path / 'in').pictures) == 2
+
+
+def test_images_and_annotations_may_be_in_folders_given_one_by_one(tmp_path):
+    samples.coco(tmp_path / 'a', [{}])
+    (tmp_path / 'a/train').rename(tmp_path / 'photos')
+    assert len(read(tmp_path / 'photos', tmp_path / 'a/annotations').pictures) == 2
+    label_data(tmp_path / 'b', stripes(0, 1), 'pictures', 'masks')
+    label_data(tmp_path / 'b', stripes(1), 'pictures', 'old_masks')
+    text(tmp_path / 'b/classes.txt', 'road\nsky\n')
+    data = read(tmp_path / 'b/pictures', tmp_path / 'b/masks', tmp_path / 'b/classes.txt')
+    assert {p.label_map.parent.name for p in data.pictures} == {'masks'}
+    assert data.classes == ['road', 'sky']
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    for i, name in enumerate(('car', 'train')):
+        image(tmp_path / f'{name}/1.png', i)
+    assert read(tmp_path).classes == ['car', 'train']

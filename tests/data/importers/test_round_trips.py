@@ -70,6 +70,15 @@ def test_holes_islands_and_crowds_come_back(tmp_path, format):
         assert (before[0].polygons, before[0].holes) == (after[0].polygons, after[0].holes)
 
 
+def test_a_hole_can_have_an_island():
+    island = [9.0, 9.0, 11.0, 9.0, 11.0, 11.0, 9.0, 11.0]
+    mask = mask_of(Annotation('fig', (0, 0, 1, 1), [island, RING], [HOLE]), W, H)
+    assert mask[5, 5]
+    assert not mask[8, 8]
+    assert mask[10, 10]
+    assert not mask[25, 25]
+
+
 def test_a_corner_far_outside_does_not_end_the_process(tmp_path):
     one = Annotation('pear', (0, 0, 1, 1), [[1, 1, 1e12, 1, 1e12, 1e12, -1e12, 9]])
     assert mask_of(one, W, H).any()
@@ -135,6 +144,12 @@ def test_class_folders_come_back(tmp_path):
     export = export_data([tmp_path / 'in'], 'folders', tmp_path / 'out', images='link')
     back = read(tmp_path / 'out')
     assert back.classes == ['cat', 'dog']
+    assert sorted(path.name for path in (tmp_path / 'out').rglob('*.png')) == [
+        'same.png',
+        'train_dog_same.png',
+        'val_cat_same.png',
+        'val_dog_same.png',
+    ]
     facts = [sorted((p.split, p.label) for p in c.pictures) for c in (export.collection, back)]
     assert facts[0] == facts[1]
 

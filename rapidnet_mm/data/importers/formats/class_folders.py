@@ -29,6 +29,8 @@ def read(source: Source) -> Collection:
             loose.append(path)
             continue
         pictures.append(Picture(path, 0, 0, split, label=names[0]))
+    if all(split_of(str(picture.label)) for picture in pictures):  # train and val are no classes
+        loose += [picture.path for picture in pictures]
     if loose:
         raise UserError(
             f'{len(loose)} images such as {loose[0]} are in no class folder; move each into the '

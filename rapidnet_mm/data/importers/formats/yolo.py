@@ -323,11 +323,8 @@ def _centre(start: float, length: float, pixels: int) -> tuple[float, float]:
 
 
 def _fraction(value: float, comes_back: Callable[[float], bool]) -> float:
-    """Return the shortest number near ``value`` that is read as the same pixels."""
-    for digits in (6, 9, 12):
-        if comes_back(round(value, digits)):
-            return round(value, digits)
-    return value
+    """Return a number of 6 decimals if it is read as the same pixels, otherwise all digits."""
+    return round(value, 6) if comes_back(round(value, 6)) else value
 
 
 def _text(value: float) -> str:
