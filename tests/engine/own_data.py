@@ -17,8 +17,9 @@ def imported(folder, images, task, classes, files, **more):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         splits[split] = Split(path, IMAGES.get(split, 1))
+    palette = tuple((n, 255 - n, 0) for n in range(len(classes)))
     return write_dataset(
-        Dataset(Path(folder), task, 'coco', tuple(classes), None, Path(images), splits, **more)
+        Dataset(Path(folder), task, 'coco', tuple(classes), palette, Path(images), splits, **more)
     )
 
 

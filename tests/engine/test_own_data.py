@@ -79,6 +79,7 @@ def test_files_classes_and_metrics_are_filled_in(task, base, metric, shapes, tmp
         dataset = cfg[f'{split}_dataloader'].dataset
         assert dataset.ann_file.startswith(str(file.parent / f'annotations/{name}.'))
         assert tuple(dataset.metainfo.classes)[-5:] == CLASSES
+        assert tuple(dataset.metainfo.palette[1]) == (1, 254, 0)
         assert dataset.get('test_mode', False) is (split != 'train')
         if split != 'train' and metric:
             assert cfg[f'{split}_evaluator'].ann_file == dataset.ann_file

@@ -6,7 +6,7 @@ import os
 import re
 import shlex
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,8 +55,12 @@ class New(NamedTuple):
     notes: list[str]
 
 
-def write_new(request: Request) -> New:
+def write_new(request: Request, say: Callable[[str], None] = print) -> New:
     """Import data, and write a config for it in a new folder, whole or not at all.
+
+    Args:
+        request: what the user wants.
+        say: gets a line before each part that takes a while.
 
     Raises:
         UserError: the data cannot be used, the folder is there already, or the model or its
@@ -66,13 +70,14 @@ def write_new(request: Request) -> New:
     try:
         parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=parent, prefix='.rapidnet-new-') as aside:
-            return _write(request, parent, Path(aside, 'new'))
+            return _write(request, parent, Path(aside, 'new'), say)
     except OSError as error:
         name = error.filename or parent
         raise UserError(f'{name} cannot be written or read: {error.strerror}') from error
 
 
-def _write(request: Request, parent: Path, aside: Path) -> New:
+def _write(request: Request, parent: Path, aside: Path, say: Callable[[str], None]) -> New:
+    say(f'{", ".join(map(str, request.paths))}: reading images and annotations')
     data = import_data(
         request.paths, aside, request.task, request.val, request.seed, request.format
     )
@@ -102,6 +107,7 @@ def _write(request: Request, parent: Path, aside: Path) -> New:
     write(make_recipe(*start))
     most = choices.most_images(data.task, statistics, machine)
     batches = [2**power for power in range(most.bit_length()) if 2**power >= min(2, most)]
+    say(f'{base.title}: trying steps with {", ".join(map(str, batches))} images')
     attempts = try_batches(load_config(path), batches, machine.memory)
     recipe = make_recipe(*start, attempts)
     write(recipe)
