@@ -123,6 +123,7 @@ def run(*arguments):
     return end.value.code
 
 
+@pytest.mark.slow
 def test_the_command_writes_pages(tmp_path, capfd):
     out = tmp_path / 'out'
     assert not run(LABELS, '--number', '20', '--out-dir', str(out))
