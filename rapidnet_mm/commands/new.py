@@ -59,11 +59,15 @@ def _new(args: argparse.Namespace) -> None:
 
     program = shlex.join(arguments.program())
     options = [*args.data, *(['--from-scratch'] if args.from_scratch else [])]
-    options += ['--model', args.model] if args.model else []
+    for name in ('model', 'task', 'minutes', 'format'):
+        value = getattr(args, name)
+        options += (
+            [] if value is None else [f'--{name}', f'{value:g}' if name == 'minutes' else value]
+        )
     new = write_new(
         Request(
             *(args.data, args.out, args.task, args.model, args.from_scratch, args.val, args.seed),
-            *(args.format, args.minutes, program, f'rapidnet new {shlex.join(options)}'),
+            *(args.format, args.minutes, f'rapidnet new {shlex.join(options)}'),
         )
     )
     print(new.summary)

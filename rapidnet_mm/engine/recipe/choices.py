@@ -69,7 +69,7 @@ def detector_side(statistics: Statistics, machine: Machine) -> Choice:
     tenths = [float(np.quantile(statistics.object_sizes(side), 0.1)) for side in sides]
     index = next((i for i, tenth in enumerate(tenths) if tenth >= SMALL), len(sides) - 1)
     side, tenth = sides[index], tenths[index]
-    size = 'their own size' if side == own else f'of usually {statistics.long_side}'
+    size = 'their own size' if side == own else f'usually they have {statistics.long_side}'
     if tenth >= SMALL:
         why = f'nine of ten objects are then {tenth:.0f} px or larger'
     else:
@@ -168,8 +168,8 @@ def iterations(
     cause = 'the least that learns something' if value <= floor else 'what fits into the time'
     return Choice(
         value,
-        f'{reason}: {cause}; the data want {wanted}, '
-        f'--minutes {max(1, math.ceil(wanted * seconds / 60))}',
+        f'{reason}: {cause}; the data want {wanted} steps, '
+        f'with --minutes {max(1, math.ceil(wanted * seconds / 60))}',
     )
 
 

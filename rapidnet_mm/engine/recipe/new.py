@@ -37,7 +37,6 @@ class Request(NamedTuple):
     seed: int = 0
     format: str | None = None
     minutes: float | None = None
-    program: str = 'rapidnet'
     command: str = 'rapidnet new'
 
 
@@ -97,7 +96,7 @@ def _write(request: Request, parent: Path, aside: Path, say: Callable[[str], Non
     path = aside / f'{folder.name}.py'
 
     def write(recipe: Recipe) -> None:
-        train = f'{request.program} train {shlex.quote(str(folder / path.name))}'
+        train = f'rapidnet train {shlex.quote(str(folder / path.name))}'
         text = config_text(
             *(data, base, base_place(base.name), recipe, machine, request.from_scratch),
             *(request.command, train),

@@ -76,8 +76,9 @@ def _head(data: Dataset, base: Base, command: str, train: str) -> str:
     names = ', '.join(data.classes[:NAMES])
     names += f' and {count - NAMES} more' if count > NAMES else ''
     classes = f'{count} class{"" if count == 1 else "es"}'
-    first = f'{base.title}, for {classes}: {names}. Written by `{command}`.'
-    return f'{comment(_plain(first))}\n#     {_plain(train)}'
+    lines = [f'{base.title}, for {classes}: {names}.', f'Written by: {command}']
+    lines.append(f'Train it with: {train}')
+    return '\n'.join(comment(_plain(line)) for line in lines)
 
 
 def _plain(text: str) -> str:
