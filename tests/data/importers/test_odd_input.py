@@ -5,10 +5,11 @@ import os
 
 import pytest
 
-from rapidnet_mm.data.importers.run import load
+from rapidnet_mm.data.importers.dataset import read_dataset
+from rapidnet_mm.data.importers.run import import_data, load
 from tests.data.importers import samples
 from tests.data.importers.samples import fault, read, text
-from tests.messages import assert_says
+from tests.messages import assert_says, refusal
 
 LINE = '0 0.5 0.5 0.1 0.1\n'
 BOMB = 'a: &a [x, x]\nb: &b [*a, *a]\nnames: [*b, *b]\ntrain: train\n'
@@ -113,3 +114,23 @@ def test_pipes_and_links_in_many_circles_end(tmp_path):
     collection, source = load([root])
     assert [picture.path.name for picture in collection.pictures] == ['a.png']
     assert root / 'pipe.json' not in source.all_files
+
+
+@pytest.mark.parametrize(
+    ('content', 'said'),
+    [
+        ('{"version": ' + '9' * 5000 + '}', 'not valid'),
+        ('[' * 90000, 'not valid'),
+        ('notes', 'notes must'),
+        ('img_suffix', 'img_suffix must'),
+    ],
+    ids=['digits', 'deep', 'notes', 'suffix'],
+)
+def test_an_odd_dataset_json_is_refused(tmp_path, content, said):
+    samples.coco(tmp_path / 'data', [{}])
+    import_data([tmp_path / 'data'], tmp_path / 'out')
+    path = tmp_path / 'out/dataset.json'
+    if said.startswith(content):
+        content = json.dumps({**json.loads(path.read_text()), content: 5})
+    path.write_text(content)
+    assert_says(refusal(read_dataset, path), 'dataset.json', said)
