@@ -36,7 +36,7 @@ OF_TASK = {
     'classes': ('folders',),
 }
 ARCHIVES = ('.zip', '.tar', '.gz', '.tgz', '.7z', '.rar')
-_YOLO_LINE = re.compile(r'\s*\d+(\.0*)?(\s+-?[\d.]+(e[-+]?\d+)?){4,}\s*', re.IGNORECASE)
+_YOLO_LINE = re.compile(r'\s*\d+(\.0*)?(\s+-?([\d.]+(e[-+]?\d+)?|nan|inf)){4,}\s*', re.IGNORECASE)
 _ROOT = re.compile(r'<([A-Za-z_][\w.-]*)')
 _BESIDE = re.compile(r'annot|label|json|xml', re.IGNORECASE)  # folders without images
 HEAD = 65536
@@ -110,9 +110,9 @@ def _roots(paths: Sequence[Path]) -> tuple[Path, ...]:
         roots.append(folder)
         if path.suffix.lower() in ('.yaml', '.yml') and path.is_file():
             content = read_yaml(path)
-            place = content.get('path') if isinstance(content, dict) else None
-            if place and (path.parent / str(place)).is_dir():
-                roots.append(path.parent / str(place))
+            below = content.get('path') if isinstance(content, dict) else None
+            if isinstance(below, str) and os.path.isdir(path.parent / below):
+                roots.append(path.parent / below)
     if not roots:
         raise UserError('no data were given; name a folder')
     return tuple(dict.fromkeys(roots))
