@@ -76,11 +76,13 @@ def _write_pages(
     from ..display.sheets import contact_sheet
 
     most = WIDE_COLUMNS if views[0][0].labels is not None else COLUMNS
-    columns = min(args.epochs, most) if args.epochs > 1 else most
+    # The draws of an image stand side by side, if there is room.
+    columns = most // args.epochs * args.epochs or most
+    places = args.epochs if args.epochs <= most else -(-args.epochs // most) * most
     cells = []
-    for draws in views:  # an image that is drawn several times begins a row
-        cells += [*draws, *[None] * (-len(draws) % columns if args.epochs > 1 else 0)]
-    on_a_page = max(columns, ON_A_PAGE // most * most // columns * columns)
+    for draws in views:
+        cells += [*draws, *[None] * (places - len(draws))]
+    on_a_page = ON_A_PAGE // most * columns
     pages = [cells[start : start + on_a_page] for start in range(0, len(cells), on_a_page)]
     paths = [folder / f'{args.split}_{number:02d}.jpg' for number in range(1, len(pages) + 1)]
     for page, path in zip(pages, paths, strict=True):

@@ -19,13 +19,15 @@ CODEC = 'mp4v'  # MPEG-4: the one that OpenCV's wheels write into all of these
 RATE = 30.0  # frames a second, where a file or a camera does not say
 RATES = (0.1, 1000.0)  # what is outside is no rate
 COUNTED = ('.mp4', '.m4v', '.mov', '.avi', '.3gp')  # the file says exactly how many frames it has
+MOST_FAILURES = 500  # frames in a row that cannot be read, after which nothing is expected
 SPARE_SECONDS = 0.5  # of other files OpenCV computes the number from the length, sound included
 
 
 class VideoReader:
     """The frames of a video file or a camera, rotated as the file says.
 
-    Iterate over it once. Afterwards ``fault`` says whether the end of the file was damaged.
+    Iterate over it once. Damaged frames are left out, and ``fault`` says afterwards that there were
+    some.
 
     Args:
         path: the file, or the name of the camera for messages.
@@ -60,15 +62,17 @@ class VideoReader:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yield ``(H, W, 3)`` uint8 BGR."""
-        number = 0
+        number = failures = 0
         try:
-            while True:
+            # After a damaged place, there may be frames that can be read.
+            while failures < MOST_FAILURES and (not failures or number + failures < self.count):
                 with quiet_opencv():
                     success, frame = self._capture.read()
-                if not success:
-                    break
-                yield frame
-                number += 1
+                if success:
+                    yield frame
+                    number, failures = number + 1, 0
+                else:
+                    failures += 1
         finally:
             self._capture.release()
         spare = 1 if self.path.suffix.lower() in COUNTED else max(1, SPARE_SECONDS * self.rate)

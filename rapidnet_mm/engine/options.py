@@ -151,7 +151,7 @@ def argument_names(cfg: Config, node: Mapping, path: list[str]) -> set[str] | No
 def find_class(cfg: Config, kind: Any) -> Any:
     """Return the class of a ``type`` in a config; None if there is none of that name."""
     if not isinstance(kind, str):
-        return kind
+        return kind if callable(kind) else None
     scope = cfg.get('default_scope', 'mmengine')
     if DefaultScope.get_current_instance() is None:
         init_default_scope(scope)

@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import re
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -27,6 +28,8 @@ from rich.progress import (
 CHUNK = 2**18  # bytes
 TIMEOUT = 30.0  # seconds without an answer
 HEADERS = {'User-Agent': 'rapidnet-mm', 'Accept-Encoding': 'identity'}
+BUSY = (408, 425, 429, 500, 502, 503, 504)  # statuses of a server that may answer in a moment
+WAITS = (1.0, 4.0, 16.0)  # seconds before another request to a busy server
 ATTEMPTS = 4  # for one file; each goes on where the last one broke off
 
 
@@ -34,9 +37,14 @@ class DownloadError(Exception):
     """A file cannot be downloaded. The message is the reason, on one line.
 
     Whoever wants the file turns this into an error of the user with a way out.
+
+    Args:
+        reason: why.
+        passes: whether the same request may succeed in a moment.
     """
 
-    def __init__(self, reason: str):
+    def __init__(self, reason: str, passes: bool = False):
+        self.passes = passes
         # A server may send any text.
         printable = ''.join(c if c.isprintable() else ' ' for c in reason)
         super().__init__(' '.join(printable.split()))
@@ -65,14 +73,35 @@ def fetch_file(
             if not path.is_file():  # another process may have downloaded it in the meantime
                 _fetch(url, path, fault_of, show)
     except urllib.error.HTTPError as error:
-        raise DownloadError(f'the server says {error.code} {error.reason}') from error
+        reason = f'the server says {error.code} {error.reason}'
+        raise DownloadError(reason, error.code in BUSY) from error
     except http.client.IncompleteRead as error:
         raise DownloadError('the connection broke off; run again') from error
     except UnicodeError as error:
         raise DownloadError('its host or its path has characters that no URL can have') from error
     except (OSError, http.client.HTTPException) as error:  # no network, disk full, connection lost
-        reason = str(getattr(error, 'reason', None) or error) or type(error).__name__
-        raise DownloadError(reason) from error
+        inner = getattr(error, 'reason', None) or error
+        late = isinstance(inner, TimeoutError | ConnectionResetError)
+        raise DownloadError(str(inner) or type(error).__name__, late) from error
+
+
+def fetch_patiently(
+    url: str, path: Path, fault_of: Callable[[Path], str | None], show: bool = True
+) -> None:
+    """Do what :func:`fetch_file` does, and try again if the server is busy or does not answer.
+
+    Raises:
+        DownloadError: the file cannot be downloaded, also not after some seconds.
+    """
+    for seconds in WAITS:
+        try:
+            fetch_file(url, path, fault_of, show)
+            return
+        except DownloadError as error:
+            if not error.passes:
+                raise
+            time.sleep(seconds)
+    fetch_file(url, path, fault_of, show)
 
 
 def length_of(url: str) -> int | None:

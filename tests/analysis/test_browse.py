@@ -123,6 +123,7 @@ def run(*arguments):
     return end.value.code
 
 
+@pytest.mark.slow
 def test_the_command_writes_pages(tmp_path, capfd):
     out = tmp_path / 'out'
     assert not run(LABELS, '--number', '20', '--out-dir', str(out))
@@ -131,7 +132,11 @@ def test_the_command_writes_pages(tmp_path, capfd):
     assert '20 images of train' in capfd.readouterr().out
     first, last = (read_image(out / name) for name in pages)
     assert first.shape[0] > 2 * last.shape[0]  # 16 pictures, then 4
-    assert not run(BOXES, '--number', '2', '--epochs', '3', '--out-dir', str(out))
+    assert not run(BOXES, '--number', '2', '--epochs', '2', '--out-dir', str(out / 'row'))
+    assert not run(BOXES, '--number', '1', '--epochs', '5', '--out-dir', str(out / 'rows'))
+    row, rows = (read_image(out / name / 'train_01.jpg') for name in ('row', 'rows'))
+    assert row.shape[1] == rows.shape[1]  # two images side by side, and one in two rows
+    assert rows.shape[0] == pytest.approx(2 * row.shape[0], rel=0.05)
 
 
 def test_bad_input_is_one_line(capfd, tmp_path, monkeypatch):

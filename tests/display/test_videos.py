@@ -43,6 +43,19 @@ def test_a_broken_end_is_reported_after_what_can_be_read(suffix, tmp_path):
     assert_says(video.fault, path, 'damaged', f'{number} of 30')
 
 
+def test_after_a_damaged_place_the_frames_are_read_again(tmp_path):
+    path = write_clip(tmp_path / 'a.mp4', 30)
+    data = bytearray(path.read_bytes())
+    start = data.find(b'mdat') + len(data) // 3
+    for place in range(start, start + len(data) // 8):
+        data[place] ^= 0x5A
+    path.write_bytes(data)
+    video = VideoReader(path)
+    frames = list(video)
+    assert 15 < len(frames) <= 30
+    assert np.abs(frames[-1].astype(int) - frame(29)).mean() < 40  # the last, not one before
+
+
 @pytest.mark.parametrize(
     ('content', 'said'),
     [(b'', 'is empty'), (b'text' * 99, 'not a video'), (None, 'cut off')],

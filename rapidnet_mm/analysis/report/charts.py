@@ -23,7 +23,7 @@ COLOURS = (
 )
 INK = '#010203'  # becomes the colour of the page's text
 SIZE = (5.4, 3.4)  # inches; as wide as a phone
-LONGEST = 24  # characters of a name in a chart
+LONGEST = 26  # characters of a name in a chart
 MOST_LINES = 10
 STYLE = {
     'svg.fonttype': 'none',  # the browser's fonts have all letters
@@ -74,10 +74,10 @@ def _attribute(text: str) -> str:
     return clean(text)
 
 
-def short(name: str) -> str:
+def short(name: str, longest: int = LONGEST) -> str:
     """Return a name that fits into a chart."""
     name = clean(' '.join(name.split()))
-    return name if len(name) <= LONGEST else f'{name[: LONGEST - 1]}…'
+    return name if len(name) <= longest else f'{name[: longest - 1]}…'
 
 
 def line_chart(
@@ -96,6 +96,7 @@ def line_chart(
         limits: smallest and largest y.
         counts: whether x counts something, such as iterations.
     """
+    columns = 2 if len(lines) > 5 else 1
     with _drawing(title) as (axes, charts):
         for index, (name, points) in enumerate(lines.items()):
             if not points:
@@ -104,7 +105,7 @@ def line_chart(
             axes.plot(
                 x,
                 y,
-                label=short(name) or ' ',
+                label=short(name, LONGEST // columns) or ' ',
                 color=COLOURS[index % len(COLOURS)],
                 linewidth=1.6,
                 marker='o' if len(x) < 25 else None,
@@ -119,7 +120,7 @@ def line_chart(
                 axes.set_xlim(x[0] - 1, x[0] + 1)
         axes.grid(alpha=0.2, color=INK)
         if len(lines) > 1:
-            axes.legend(loc='best', ncols=2 if len(lines) > 5 else 1)
+            axes.legend(loc='best', ncols=columns)
     return charts[0]
 
 

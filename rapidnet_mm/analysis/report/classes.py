@@ -13,7 +13,7 @@ from .calibration import BINS, calibration_blocks
 from .confusion import confusion_blocks
 from .examples import class_pictures, example_blocks
 from .intervals import draw_weights, interval_of, ratio_samples
-from .page import Section, Table, Text, interval, measured
+from .page import Section, Table, Text, interval, listed, measured
 from .record import TOP
 
 
@@ -52,7 +52,7 @@ class ClassResults:
         """Return what the reader has to know about the numbers."""
         counts = np.bincount(self.labels, minlength=len(self.classes))
         absent = [name for name, n in zip(self.classes, counts, strict=True) if not n]
-        return [f'There is no image of: {", ".join(absent)}.'] if absent else []
+        return [f'There is no image of: {listed(absent)}.'] if absent else []
 
     def parts(self, folder: Path, start: str) -> list[Callable[[], list[Section]]]:
         """Return the parts of the work, in their order; pictures go to ``folder / start``."""

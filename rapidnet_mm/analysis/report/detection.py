@@ -16,7 +16,7 @@ from .errors import KINDS, SIZES, Errors, find_errors
 from .examples import DetectionPictures, example_blocks
 from .intervals import RECALLS, coco_samples, draw_weights, interval_of, mean_of, samples_for
 from .matches import AREAS, Evaluation
-from .page import Charts, Section, Table, Text, interval, measured, number
+from .page import Charts, Section, Table, Text, interval, listed, measured, number
 
 WORDS = {'bbox': 'boxes', 'segm': 'masks'}
 BACKGROUND = 'background'
@@ -80,7 +80,7 @@ class DetectionResults:
         ]
         if empty:
             lines.append(
-                f'The images have no object of: {", ".join(empty)}. These classes do not count.'
+                f'The images have no object of: {listed(empty)}. These classes do not count.'
             )
         if not any(image['scores'] for image in self.record['images']):
             lines.append('The model detects nothing at all in these images.')

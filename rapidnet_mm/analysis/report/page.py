@@ -167,6 +167,17 @@ def interval(bounds: tuple[float, float] | None, digits: int = 3) -> str:
     return f'{bounds[0]:.{digits}f} – {bounds[1]:.{digits}f}'
 
 
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """Return names in a row; of many, the first ones.
+
+    Example:
+        >>> listed(['a', 'b', 'c'], 2)
+        'a, b and 1 more'
+    """
+    more = len(names) - most
+    return ', '.join(names[:most]) + (f' and {more} more' if more > 0 else '')
+
+
 def plural(count: int, noun: str) -> str:
     """Return a count with its noun.
 

@@ -11,7 +11,7 @@ import numpy as np
 from .confusion import confusion_blocks
 from .examples import example_blocks, label_pictures
 from .intervals import draw_weights, interval_of, mean_of, ratio_samples
-from .page import Section, Table, Text, interval, measured
+from .page import Section, Table, Text, interval, listed, measured
 
 
 class SegmentationResults:
@@ -65,7 +65,7 @@ class SegmentationResults:
         ]
         if not absent:
             return []
-        return [f'The label maps have no pixel of: {", ".join(absent)}.']
+        return [f'The label maps have no pixel of: {listed(absent)}.']
 
     def parts(self, folder: Path, start: str) -> list[Callable[[], list[Section]]]:
         """Return the parts of the work, in their order; pictures go to ``folder / start``."""

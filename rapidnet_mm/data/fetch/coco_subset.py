@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ...errors import UserError
 from ...files import write_output
 from ...transfer.archives import check_space
-from ...transfer.download import DownloadError, fetch_file
+from ...transfer.download import DownloadError, fetch_patiently
 from ..checks.image_files import look_at
 from .run import ask_for_space, fetch_archive
 from .sources import COCO_IMAGES, Source
@@ -88,7 +88,9 @@ def _fetch_images(images: list[dict[str, Any]], url: str, folder: Path) -> None:
             if not PLAIN.fullmatch(name) or name.startswith('.'):
                 raise UserError(f'the annotations name an image {name!r}, which is no file name')
             try:
-                fetch_file(f'{url}/{name}', folder / name, partial(_fault_of, image), show=False)
+                fetch_patiently(
+                    f'{url}/{name}', folder / name, partial(_fault_of, image), show=False
+                )
             except DownloadError as error:
                 raise UserError(
                     f'{url}/{name} cannot be downloaded: {error}; run again to go on from there'

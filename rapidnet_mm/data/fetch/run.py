@@ -22,7 +22,7 @@ from ...transfer.archives import (
     unpack,
     zip_entries,
 )
-from ...transfer.download import DownloadError, fetch_file, hash_of, length_of
+from ...transfer.download import DownloadError, fetch_patiently, hash_of, length_of
 from .sources import Archive, Source
 
 ARCHIVES = 'archives'  # the folder of the output that holds what is not unpacked yet
@@ -66,7 +66,7 @@ def fetch_archive(archive: Archive, out: Path) -> Path:
     """
     path = out / ARCHIVES / _name_of(archive)
     try:
-        fetch_file(archive.url, path, partial(_fault_of, archive))
+        fetch_patiently(archive.url, path, partial(_fault_of, archive))
     except DownloadError as error:
         raise UserError(
             f'{archive.url} cannot be downloaded: {error}; run again to go on, or download it '

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ...errors import UserError
+from ...errors import UserError, one_line
 from ...files import write_output
 
 FILE = 'dataset.json'
@@ -161,6 +161,9 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise UserError(f'{path} cannot be read: {error.strerror}') from error
     except json.JSONDecodeError as error:
         raise UserError(f'{path} line {error.lineno}: not valid json: {error.msg}') from error
+    except (RecursionError, ValueError) as error:  # nested too deeply, or too many digits
+        reason = one_line(error)
+        raise UserError(f'{path} is not valid: {reason:.60}; import the data again') from error
     if not isinstance(content, dict):
         raise UserError(f'{path} must hold a dict with the keys {", ".join(NEEDED)}')
     return content
@@ -188,6 +191,12 @@ def _check(content: Mapping[str, Any], path: Path) -> None:
     for key in ('images', 'format', *(('labels',) if content['task'] == 'semantic' else ())):
         if not isinstance(content.get(key), str) or not content[key]:
             raise UserError(f'{path}: {key} must be a text, not {content.get(key)!r:.80}')
+    notes = content.get('notes') or []
+    if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+        raise UserError(f'{path}: notes must be a list of texts, not {notes!r:.80}')
+    for key in ('img_suffix', 'seg_map_suffix'):
+        if not isinstance(content.get(key) or '', str):
+            raise UserError(f'{path}: {key} must be a text or null, not {content[key]!r:.80}')
     _check_palette(content.get('palette'), len(classes), path)
     _check_splits(content['splits'], path)
 

@@ -36,7 +36,7 @@ OF_TASK = {
     'classes': ('folders',),
 }
 ARCHIVES = ('.zip', '.tar', '.gz', '.tgz', '.7z', '.rar')
-_YOLO_LINE = re.compile(r'\s*\d+(\.0*)?(\s+-?[\d.]+(e[-+]?\d+)?){4,}\s*', re.IGNORECASE)
+_YOLO_LINE = re.compile(r'\s*\d+(\.0*)?(\s+-?([\d.]+(e[-+]?\d+)?|nan|inf)){4,}\s*', re.IGNORECASE)
 _ROOT = re.compile(r'<([A-Za-z_][\w.-]*)')
 _BESIDE = re.compile(r'annot|label|json|xml', re.IGNORECASE)  # folders without images
 HEAD = 65536
@@ -93,8 +93,8 @@ def _only_given(sources: dict[str, list[Path]], given: Sequence[Path]) -> None:
 
 
 def _roots(paths: Sequence[Path]) -> tuple[Path, ...]:
-    """Return the folders to look into: a file such as data.yaml stands for its folder."""
-    roots = []
+    """Return the folders to look into. A file such as data.yaml stands for its folder."""
+    roots, has_folders = [], any(path.is_dir() for path in paths)
     for path in paths:
         if not path.exists():
             raise UserError(f'{path} does not exist')
@@ -105,14 +105,14 @@ def _roots(paths: Sequence[Path]) -> tuple[Path, ...]:
         folder = path if path.is_dir() else path.parent
         # annotations/train.json: the images are beside its folder.
         is_beside = path.is_file() and _BESIDE.search(folder.name)
-        if is_beside and not any(map(is_image, files_under([folder]))):
+        if is_beside and not has_folders and not any(map(is_image, files_under([folder]))):
             folder = folder.parent
         roots.append(folder)
         if path.suffix.lower() in ('.yaml', '.yml') and path.is_file():
             content = read_yaml(path)
-            place = content.get('path') if isinstance(content, dict) else None
-            if place and (path.parent / str(place)).is_dir():
-                roots.append(path.parent / str(place))
+            below = content.get('path') if isinstance(content, dict) else None
+            if isinstance(below, str) and os.path.isdir(path.parent / below):
+                roots.append(path.parent / below)
     if not roots:
         raise UserError('no data were given; name a folder')
     return tuple(dict.fromkeys(roots))

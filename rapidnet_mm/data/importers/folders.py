@@ -19,6 +19,7 @@ WORDS = {
     **dict.fromkeys(('val', 'valid', 'validation', 'dev', 'eval'), 'val'),
     **dict.fromkeys(('test', 'testing'), 'test'),
 }
+MOST_LINKS = 2  # to folders, one inside another
 _WORD = re.compile(rf'(?<![a-z])({"|".join(sorted(WORDS, key=len, reverse=True))})(?![a-z])')
 
 
@@ -51,18 +52,27 @@ def files_under(paths: Iterable[Path]) -> list[Path]:
     for path in paths:
         if path.is_file():
             files[path] = None
+        links = {str(path): 0}  # on the way to each folder
         for folder, folders, names in os.walk(path, followlinks=True):
-            # A link to a folder further up would lead in a circle.
-            above = os.path.realpath(folder)
-            folders[:] = sorted(
-                name
-                for name in folders
-                if name[0] != '.'
-                and name != '__MACOSX'
-                and not f'{above}/'.startswith(f'{os.path.realpath(os.path.join(folder, name))}/')
-            )
-            files |= dict.fromkeys(Path(folder, n) for n in sorted(names) if n[0] != '.')
+            above, count = os.path.realpath(folder), links.pop(folder, 0)
+            inner = [name for name in sorted(folders) if name[0] != '.' and name != '__MACOSX']
+            folders.clear()
+            for name in inner:
+                place = os.path.join(folder, name)
+                links[place] = count + os.path.islink(place)
+                # A link to a folder further up leads in a circle, links to each other in many.
+                if links[place] <= MOST_LINKS and not f'{above}/'.startswith(
+                    f'{os.path.realpath(place)}/'
+                ):
+                    folders.append(name)
+            places = (Path(folder, name) for name in sorted(names) if name[0] != '.')
+            files |= dict.fromkeys(place for place in places if not _is_pipe(place))
     return list(files)
+
+
+def _is_pipe(path: Path) -> bool:
+    """Return whether to read a file could wait for ever. Images are looked at one by one."""
+    return not is_image(path) and os.path.exists(path) and not os.path.isfile(path)
 
 
 def is_image(path: Path) -> bool:

@@ -14,6 +14,7 @@ import yaml
 from ...errors import UserError, one_line
 
 AGAIN = 'correct it, or export the file again'
+LARGEST = 1e15  # of the numbers that are read: sums and products of them are exact or finite
 
 
 def read_text(path: Path) -> str:
@@ -47,22 +48,36 @@ def read_json(path: Path) -> Any:
     def refuse(name: str) -> NoReturn:
         raise UserError(f'{path} has the number {name}; only finite numbers have a meaning')
 
+    text = read_text(path)
     try:
-        return json.loads(read_text(path), parse_constant=refuse)
+        return json.loads(text, parse_constant=refuse)
+    except UserError:
+        raise
     except json.JSONDecodeError as error:
         raise UserError(f'{path} line {error.lineno}: broken json: {error.msg}; {AGAIN}') from error
     except RecursionError as error:
         raise UserError(f'{path} is nested too deeply to be annotations; {AGAIN}') from error
+    except ValueError as error:  # Python reads no number of thousands of digits
+        raise UserError(f'{path} has a number with too many digits; {AGAIN}') from error
 
 
-def read_yaml(path: Path) -> Any:
+def read_yaml(path: Path, as_text: bool = False) -> Any:
     """Return the content of a yaml file. It cannot run code.
+
+    Args:
+        path: the file.
+        as_text: leave ``yes``, ``null`` and ``01`` as they are written, as names need.
 
     Raises:
         UserError: it is not valid; the message names the line.
     """
+    text = read_text(path)
     try:
-        return yaml.safe_load(read_text(path))
+        return yaml.load(text, Loader=yaml.BaseLoader if as_text else yaml.SafeLoader)
+    except RecursionError as error:
+        raise UserError(f'{path} is nested too deeply; {AGAIN}') from error
+    except ValueError as error:  # such as 2025-02-31, which is a date
+        raise UserError(f'{path}: broken yaml: {one_line(error):.80}; {AGAIN}') from error
     except yaml.YAMLError as error:
         mark = getattr(error, 'problem_mark', None)
         line = f' line {mark.line + 1}' if mark else ''
@@ -146,6 +161,10 @@ def read_xml(path: Path) -> Xml:
     except expat.ExpatError as error:
         reason = expat.ErrorString(error.code)
         raise UserError(f'{path} line {error.lineno}: broken xml: {reason}; {AGAIN}') from error
+    except UserError:
+        raise
+    except (LookupError, ValueError) as error:  # the encoding that its first line names
+        raise UserError(f'{path}: {one_line(error)}; save it in UTF-8') from error
     except OSError as error:
         raise UserError(f'{path} cannot be read: {error.strerror}') from error
 
@@ -153,11 +172,10 @@ def read_xml(path: Path) -> Xml:
 def to_number(text: Any) -> float | None:
     """Return a finite number, as an integer where it is written as one; None if it is none."""
     try:
-        return int(text)
-    except (TypeError, ValueError):
-        pass
-    try:
-        value = float(text)
-    except (TypeError, ValueError):
-        return None
-    return value if abs(value) < 1e15 else None
+        value = int(text)
+    except (TypeError, ValueError, OverflowError):
+        try:
+            value = float(text)
+        except (TypeError, ValueError):
+            return None
+    return value if abs(value) < LARGEST else None

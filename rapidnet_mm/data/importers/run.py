@@ -124,8 +124,9 @@ def export_data(
     collection, source = load(paths, task, format)
     if to not in HOLDS[collection.task]:
         raise UserError(
-            f'{to} does not hold data of the task {collection.task}; choose one of '
-            f'{", ".join(HOLDS[collection.task])}'
+            f'{source.roots[0]} has the format {source.format} and data for the task '
+            f'{collection.task}, which {to} does not hold; choose --to '
+            f'{" or ".join(HOLDS[collection.task])}'
         )
     with new_folder(out, _folders(collection, source)) as folder:
         notes = WRITERS[to].write(collection, folder, PLACES[images])

@@ -9,6 +9,7 @@ keep every digit, crowds and holes, and say what a format cannot hold.
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -173,3 +174,9 @@ def check_class_names(names: list[str], where: str) -> None:
         raise UserError(f'{where} names {first_few(twice)} more than once; names must be unique')
     if not all(isinstance(name, str) and name.strip() for name in names):
         raise UserError(f'{where} has a class without a name; give each class a name')
+    # Lists of names have one a line, and files in UTF-8 have no halves of characters.
+    if bad := [name for name in names if {unicodedata.category(c) for c in name} & {'Cc', 'Cs'}]:
+        raise UserError(
+            f'{where} names {bad[0]!r:.60}, which has a line break, a tab or a broken character; '
+            'rename the class'
+        )

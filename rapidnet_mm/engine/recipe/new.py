@@ -20,7 +20,7 @@ from . import choices
 from .choices import Machine
 from .models import Base, check_weights, choose_base
 from .recipe import Recipe, make_recipe
-from .statistics import measure
+from .statistics import check_narrow, measure
 from .text import base_place, config_text
 from .trial import free_memory, try_batches
 
@@ -103,7 +103,9 @@ def _write(request: Request, parent: Path, aside: Path, say: Callable[[str], Non
         )
         write_file(text.encode(errors='surrogateescape'), path)
 
-    write(make_recipe(*start))
+    first = make_recipe(*start)
+    check_narrow(data, first.side.value)
+    write(first)
     most = choices.most_images(data.task, statistics, machine)
     batches = [2**power for power in range(most.bit_length()) if 2**power >= min(2, most)]
     say(f'{base.title}: trying steps with {", ".join(map(str, batches))} images')

@@ -70,6 +70,26 @@ def measure(data: Dataset) -> Statistics:
     return statistics
 
 
+def check_narrow(data: Dataset, side: int) -> None:
+    """Check that each image has a pixel left across when its longer side is ``side``.
+
+    Raises:
+        UserError: an image is too narrow to be resized, which would end the first validation.
+    """
+    if data.task not in ('boxes', 'instance'):
+        return
+    for split in data.splits.values():
+        images = json.loads(split.annotations.read_text(encoding='utf-8'))['images']
+        sizes = {image['file_name']: (image['width'], image['height']) for image in images}
+        if narrow := [name for name, size in sizes.items() if min(size) * side < max(size)]:
+            width, height = sizes[narrow[0]]
+            raise UserError(
+                f'{len(narrow)} of {len(images)} images in {data.images} are too narrow: '
+                f'{narrow[0]} has {width}x{height} pixels, and nothing is left of it at a longer '
+                f'side of {side}; cut it into pieces, or take it out of the annotations'
+            )
+
+
 def _measure_objects(data: Dataset) -> Statistics:
     content = json.loads(data.splits['train'].annotations.read_text(encoding='utf-8'))
     sizes = {image['id']: (image['width'], image['height']) for image in content['images']}

@@ -223,3 +223,24 @@ def test_weights_that_are_not_here_are_named(segmenter):
     assert finding.grade == BREAKS
     assert dry_step.without_files(cfg.model)['backbone']['init_cfg'] is None
     assert cfg.model.backbone.init_cfg.checkpoint == 'nowhere.pth'
+
+
+@pytest.mark.parametrize(
+    ('place', 'value'),
+    [
+        ('default_hooks.checkpoint.interval', None),
+        ('train_dataloader.batch_sampler.type', 5),
+        ('train_cfg.val_begin', None),
+        ('default_scope', 5),
+        ('optim_wrapper', None),
+        ('model', None),
+    ],
+)
+def test_values_that_are_none_or_of_another_type_are_no_bug(place, value):
+    cfg = load_config('maskrcnn_rapidnet_ti_shapes')
+    *path, last = place.split('.')
+    node = cfg
+    for key in path:
+        node = node[key]
+    node[last] = value
+    assert all(finding.what for finding in quick_findings(cfg, 10))

@@ -12,7 +12,7 @@ from rapidnet_mm.analysis.report.build import Run
 from rapidnet_mm.analysis.report.work_dir import WorkDir
 
 HEIGHT, WIDTH = 96, 128
-CLASSES = ['disc', 'square', '<script>alert(1)</script>']
+CLASSES = ['disc', r'$\price$', '<script>alert(1)</script>']
 
 
 def write_images(folder, count):

@@ -91,7 +91,7 @@ class Misbehaving(server.Site):
 
     def __init__(self):
         super().__init__()
-        self.stalls = 0
+        self.stalls = self.busy = 0
         self.wrong_bytes = ''
 
 
@@ -101,7 +101,10 @@ def _handler(site):
     class Handler(plain):
         def do_GET(self):
             data = site.files.get(self.path)
-            if site.stalls and data is not None:
+            if site.busy and data is not None:
+                site.busy -= 1
+                self.send_error(503)
+            elif site.stalls and data is not None:
                 site.stalls -= 1
                 site.asked.append((self.path, None))
                 self.send_response(200)
@@ -220,6 +223,17 @@ def test_a_connection_that_stops_is_taken_up_again(trouble, site, fetch):
     status, printed = fetch('ade20k')
     assert status == 0, printed
     assert [bool(rest) for _, rest in site.asked] == [False, True]  # not the whole again
+
+
+@pytest.mark.parametrize(('busy', 'status'), [(3, 0), (4, 2)])
+def test_a_busy_server_is_asked_again_and_then_given_up(busy, status, site, fetch, monkeypatch):
+    waits = []
+    monkeypatch.setattr(download.time, 'sleep', waits.append)
+    site.busy = busy
+    ended, printed = fetch('coco', '--subset', 1)
+    assert ended == status, printed
+    assert waits == list(download.WAITS)
+    assert ('503' in printed) == bool(status)
 
 
 @pytest.mark.parametrize(('name', 'said'), [('ade20k', 'has the sha1'), ('camvid', 'CRC')])

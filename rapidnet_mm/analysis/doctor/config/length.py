@@ -102,14 +102,14 @@ def _validation(cfg: Config, total: int, unit: str) -> Iterator[Finding]:
             'give val_dataloader, val_evaluator and val_cfg',
         )
         return
-    if loop.get('val_begin', 1) > total:
+    if (loop.get('val_begin') or 1) > total:
         yield Finding(
             SPOILS,
             'train_cfg.val_begin',
             f'validation never happens: it begins after {loop["val_begin"]} {unit} of {total}',
             'set it to 1',
         )
-    elif loop.get('val_interval', 1) > total:
+    elif (loop.get('val_interval') or 1) > total:
         yield Finding(
             ODD,
             'train_cfg.val_interval',
@@ -121,7 +121,7 @@ def _validation(cfg: Config, total: int, unit: str) -> Iterator[Finding]:
 
 def _checkpoints(cfg: Config, total: int, unit: str) -> Iterator[Finding]:
     hook = _hook(cfg, 'checkpoint')
-    interval = hook.get('interval', -1)
+    interval = hook.get('interval') or -1
     by_epoch = hook.get('by_epoch', True)
     where = 'default_hooks.checkpoint'
     if not hook:

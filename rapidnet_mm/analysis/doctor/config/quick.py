@@ -22,7 +22,8 @@ def quick_findings(cfg: Config, images: int | None = None) -> Iterator[Finding]:
     """
     faults = [Finding(BREAKS, path, fault.strip()) for path, fault in value_faults(cfg)]
     yield from faults
-    yield from unread_keys(cfg)
+    if all(fault.where != 'default_scope' for fault in faults):
+        yield from unread_keys(cfg)
     if not faults and cfg.get('train_cfg') and cfg.get('train_dataloader'):
         yield from rate_findings(cfg, length_of(cfg, images)[1])
         yield from length_findings(cfg, images)

@@ -7,9 +7,11 @@ from pathlib import Path
 from ....errors import UserError
 from ...checks.messages import first_few
 from ..folders import is_image, measure, split_of
-from ..samples import Collection, Picture
+from ..samples import Collection, Picture, check_class_names
 from ..source import Source
 from ..target import Place, target_names
+
+ANNOTATIONS = ('.json', '.xml', '.txt', '.csv', '.yaml', '.yml')
 
 
 def read(source: Source) -> Collection:
@@ -37,12 +39,18 @@ def read(source: Source) -> Collection:
             'folder of its class, or annotate them'
         )
     classes = sorted({str(picture.label) for picture in pictures})
+    others = [path for path in source.all_files if path.suffix.lower() in ANNOTATIONS]
     if len(classes) < 2:
+        unknown = f' ({others[0]} holds none that can be read)' if others else ''
         raise UserError(
-            f'{source.roots[0]} has images of one class only ({classes[0]}); a classifier needs '
-            'two or more folders, one for each class'
+            f'{source.roots[0]} has no annotations{unknown}, and as class folders it has one class '
+            f'only ({classes[0]}); a detector needs annotations, a classifier a folder for each '
+            'of two or more classes'
         )
+    check_class_names(classes, str(source.roots[0]))
     notes = _check_splits(pictures)
+    if others:
+        notes.append(f'{others[0]} holds no annotations that can be read, and is not used')
     measure(pictures)
     return Collection('folders', 'classes', classes, pictures, notes)
 

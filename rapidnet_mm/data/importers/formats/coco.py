@@ -87,10 +87,13 @@ def _classes(contents: Mapping[Path, dict], splits: Mapping[Path, str | None]) -
         for place_in_list, category in enumerate(categories):
             valid = isinstance(category, dict) and isinstance(category.get('name'), str)
             if not valid or type(category.get('id')) is not int:
-                raise UserError(f'{path}: categories[{place_in_list}] needs an id and a name')
+                raise UserError(
+                    f'{path}: categories[{place_in_list}] needs an id, which is an integer, and '
+                    'a name, which is a text'
+                )
         # Roboflow begins with a category for the whole project, which no object has.
-        used = {one.get('category_id') for one in content['annotations'] if isinstance(one, dict)}
-        parents = {category.get('supercategory') for category in categories}
+        used = {_key(one, 'category_id') for one in content['annotations']}
+        parents = {_key(category, 'supercategory') for category in categories}
         names[path] = [
             category['name']
             for category in categories
@@ -121,11 +124,11 @@ def read_file(
     by_id, missing = {}, []
     for number, image in enumerate(content['images']):
         where = f'{path}: images[{number}]'
-        if not isinstance(image, dict) or 'id' not in image or not image.get('file_name'):
-            raise UserError(f'{where} needs an id and a file_name')
+        name = image.get('file_name') if isinstance(image, dict) else None
+        if _key(image, 'id') is None or not isinstance(name, str) or not name:
+            raise UserError(f'{where} needs an id, an integer or a text, and a file_name, a text')
         if image['id'] in by_id:
             raise UserError(f'{where} has the id {image["id"]} of another image; ids must differ')
-        name = str(image['file_name'])
         file = photos.find(name, path.parent, where, split)
         if file is None:
             missing.append(name)
@@ -137,6 +140,8 @@ def read_file(
                 'counted twice'
             )
         size = image.get('width') or 0, image.get('height') or 0
+        if not all(map(is_number, size)):
+            raise UserError(f'{where}: width and height must be numbers, not {size!r:.60}')
         by_id[image['id']] = pictures[file] = Picture(file, *size, split)
     check_missing(missing, len(content['images']), str(path))
     _read_objects(path, content, by_id, notes)
@@ -150,15 +155,21 @@ def _read_objects(
     dropped: set[str] = set()
     for number, entry in enumerate(content['annotations']):
         where = f'{path}: annotations[{number}]'
-        if not isinstance(entry, dict) or entry.get('image_id') not in by_id:
+        if _key(entry, 'image_id') not in by_id:
             raise UserError(f'{where} has no image: its image_id is none of the ids in images')
-        if entry.get('category_id') not in names:
+        if _key(entry, 'category_id') not in names:
             raise UserError(f'{where} has no class: its category_id is none of the categories')
         dropped |= entry.keys() & {'keypoints', 'caption', 'segments_info'}
         picture = by_id[entry['image_id']]
         picture.objects.append(_annotation(entry, names[entry['category_id']], where))
     if dropped:
         notes.append(f'{path.name}: {", ".join(sorted(dropped))} of the objects are not used')
+
+
+def _key(entry: Any, name: str) -> int | str | None:
+    """Return an id, None if there is none: texts and integers are ids, lists are not."""
+    value = entry.get(name) if isinstance(entry, dict) else None
+    return value if isinstance(value, int | str) else None
 
 
 def _annotation(entry: Mapping[str, Any], name: str, where: str) -> Annotation:

@@ -6,6 +6,7 @@ parts have no place in it.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -34,6 +35,7 @@ from ..samples import (
 from ..source import Source
 from ..target import Place, losses, target_names
 
+MOST_UNNAMED = 9999  # classes without a list of names; a higher number is a fault
 SLACK = 0.01  # of a side: annotation tools write corners that are a little outside
 KEYS = {'train': ('train',), 'val': ('val', 'valid', 'validation'), 'test': ('test',)}
 
@@ -81,6 +83,7 @@ def _data_yaml(source: Source) -> tuple[Path, Mapping[str, Any]] | None:
         if path.suffix.lower() in ('.yaml', '.yml'):
             content = read_yaml(path)
             if isinstance(content, dict) and 'names' in content:
+                content['names'] = read_yaml(path, as_text=True)['names']
                 found.append((path, content))
     if len(found) > 1:
         names = first_few([str(path) for path, _ in found])
@@ -100,10 +103,13 @@ def _names(content: Mapping[str, Any], path: Path | None, source: Source) -> lis
         names = [names[key] for _, key in sorted(zip(keys, names, strict=True))]
     if not isinstance(names, list) or not names:
         raise UserError(f'{path}: names must be a list of class names, not {names!r:.60}')
-    names = [str(name) for name in names]
-    count = content.get('nc', len(names))
+    if not all(isinstance(name, str) for name in names):
+        raise UserError(f'{path}: names must be a list of texts, without lists in it')
+    count = to_number(content.get('nc', len(names)))
     if count != len(names):
-        raise UserError(f'{path}: nc is {count}, but names has {len(names)}; correct one of them')
+        raise UserError(
+            f'{path}: nc is {content["nc"]!s:.20}, but names has {len(names)}; correct one of them'
+        )
     check_class_names(names, f'{path} (names)')
     return names
 
@@ -114,7 +120,9 @@ def _splits_of_yaml(content: Mapping[str, Any], path: Path) -> dict[Path, str]:
     for split in SPLITS:
         value = next((content[key] for key in KEYS[split] if content.get(key)), None)
         for part in value if isinstance(value, list) else [value] if value else []:
-            for image in _images_of(_resolve(str(part), content, path), path):
+            if not isinstance(part, str):
+                raise UserError(f'{path}: {split} must name a folder or a list of images')
+            for image in _images_of(_resolve(part, content, path), path):
                 if splits.setdefault(image, split) != split:
                     raise UserError(
                         f'{path}: {image} is in {splits[image]} and in {split}; an image of both '
@@ -124,17 +132,17 @@ def _splits_of_yaml(content: Mapping[str, Any], path: Path) -> dict[Path, str]:
 
 
 def _resolve(value: str, content: Mapping[str, Any], path: Path) -> Path:
-    base = Path(str(content.get('path') or ''))
+    base = Path(content['path'] if isinstance(content.get('path'), str) else '')
     # Roboflow writes ../train/images where train/images is meant.
     shorter = re.sub(r'^(\.\./)+', '', value)
     choices = [path.parent / base / value, base / value, path.parent / value]
     choices += [path.parent / shorter]
     for choice in choices:
-        if choice.exists():
+        if os.path.exists(choice):
             return Path(choice)
+    places = ' nor '.join(dict.fromkeys(f'{choice!s:.150}' for choice in choices[::3]))
     raise UserError(
-        f'{path} names {value!r}, but there is neither {choices[0]} nor {choices[-1]}; correct '
-        'path, train and val'
+        f'{path} names {value!r:.80}, but there is no {places}; correct path, train and val'
     )
 
 
@@ -203,6 +211,11 @@ def _objects(
             raise UserError(
                 f'{where}: class {index} is beyond the names: there are {len(names)}, 0 to '
                 f'{len(names) - 1}; correct the file or add the name'
+            )
+        if index > MOST_UNNAMED and not complete:
+            raise UserError(
+                f'{where}: class {index} is too high for classes without names; correct the file, '
+                'or write data.yaml with the names'
             )
         names.setdefault(index, f'class_{index}')
         if not all(-SLACK <= value <= 1 + SLACK for value in fractions):
