@@ -203,7 +203,9 @@ def validation_interval(
     times = max(1, min(largest, times))
     interval = math.ceil(total / times)
     count = 'once, at the end' if times == 1 else f'{math.ceil(total / interval)} times'
-    return Choice(interval, f'{count}: more would take too much of the time')
+    return Choice(
+        interval, f'it is validated {count}, because more would take too much of the time'
+    )
 
 
 def workers(load_seconds: float, batch: int, step: float, machine: Machine) -> Choice:
