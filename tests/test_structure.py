@@ -31,7 +31,7 @@ HEAVY = ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretra
 UNIX_ONLY = ('fcntl', 'grp', 'pwd', 'resource', 'termios')
 DOCTESTED = (
     *('errors', 'display', 'display.images', 'display.tables', 'commands'),
-    *('analysis', 'analysis.speed', 'engine.console', 'engine.device'),
+    *('analysis', 'analysis.doctor.finding', 'analysis.speed', 'engine.console', 'engine.device'),
 )
 
 
