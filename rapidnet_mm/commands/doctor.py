@@ -93,5 +93,8 @@ def _text(report: Any) -> str:
     from ..analysis.doctor.finding import as_text
 
     width = max(map(len, report.facts), default=0)
-    facts = [f'  {name:<{width}}  {value}' for name, value in report.facts.items()]
+    indent = '\n' + ' ' * (width + 4)  # of the further lines of a fact
+    facts = [
+        f'  {name:<{width}}  ' + value.replace('\n', indent) for name, value in report.facts.items()
+    ]
     return '\n'.join([report.patient, *facts, as_text(report.findings)])

@@ -176,7 +176,7 @@ def iterations(
 def warm_up(total: int) -> Choice:
     """Choose the steps in which the learning rate rises: a twentieth of the training."""
     steps = max(1, min(LONGEST_WARM_UP, round(WARM_UP_SHARE * total)))
-    return Choice(steps, 'the learning rate rises, in a twentieth of the training or less')
+    return Choice(steps, 'in these the learning rate rises; at most a twentieth of the training')
 
 
 def learning_rate(task: str, batch: int, from_scratch: bool) -> Choice:
@@ -188,7 +188,10 @@ def learning_rate(task: str, batch: int, from_scratch: bool) -> Choice:
         base, start = base / 5, 'ImageNet weights'
     rate = min(base * math.sqrt(batch / usual), 4 * base)
     text = float(f'{rate:.2g}')
-    return Choice(text, f'from {start}: {base:g} at {usual} images, by the root of the batch')
+    return Choice(
+        text,
+        f'from {start}: {base:g} for {usual} images in a step; it grows with the root of the batch',
+    )
 
 
 def validation_interval(
@@ -200,7 +203,9 @@ def validation_interval(
     times = max(1, min(largest, times))
     interval = math.ceil(total / times)
     count = 'once, at the end' if times == 1 else f'{math.ceil(total / interval)} times'
-    return Choice(interval, f'{count}: more would take too much of the time')
+    return Choice(
+        interval, f'it is validated {count}, because more would take too much of the time'
+    )
 
 
 def workers(load_seconds: float, batch: int, step: float, machine: Machine) -> Choice:

@@ -90,7 +90,9 @@ def _numbers(recipe: Recipe) -> list[str]:
     """Return the lines with all numbers and their reasons."""
     total, interval = recipe.iterations, recipe.interval
     settings = [
-        Setting(f'side = {recipe.side.value}', f'Pixels, {recipe.side.reason}.'),
+        Setting(
+            f'side = {recipe.side.value}', f'Side of the images in pixels, {recipe.side.reason}.'
+        ),
     ]
     if recipe.crop:
         settings.append(

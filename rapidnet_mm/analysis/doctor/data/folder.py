@@ -44,7 +44,7 @@ def data_config(
                 return cfg, {'data': 'in COCO format'}, []
             return None, {}, [Finding(BREAKS, source, str(error).removeprefix(f'{source}: '))]
     facts = {'data': f'{dataset.task}, from {dataset.format}'}
-    return config_of(dataset), facts | {'notes': '; '.join(dataset.notes) or 'none'}, []
+    return config_of(dataset), facts | {'notes': '\n'.join(dataset.notes) or 'none'}, []
 
 
 def _is_built_in(path: Path) -> bool:
