@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rapidnet_mm import UserError
 from rapidnet_mm.analysis.doctor.data.boxes import box_ious
 from rapidnet_mm.analysis.doctor.data.examine import data_report
+from rapidnet_mm.analysis.doctor.data.folder import data_config
 from rapidnet_mm.analysis.doctor.data.images import look
 from rapidnet_mm.analysis.doctor.data.samples import read_splits, split_names
 from rapidnet_mm.analysis.doctor.finding import BREAKS, ODD, SPOILS
@@ -315,3 +317,29 @@ def test_positions_of_boxes_are_relative_to_the_image(made):
     heat = positions(split._replace(samples=[sample._replace(objects=(entry,))]))
     assert heat[24:, 24:].min() == 1
     assert heat.sum() == 24 * 24
+
+
+def test_a_folder_is_examined_without_a_config(folders, tmp_path):
+    shutil.copy(folders / 'train/ant/0.png', folders / 'val/ant/x.png')
+    cfg, facts, found = data_config(str(folders), tmp_path / 'out')
+    assert (facts['data'], found) == ('classes, from folders', [])
+    facts, found, _ = data_report(cfg, 100)
+    assert (facts['train'], facts['val']) == ('6 images, 2 classes', '3 images, 2 classes')
+    assert SPOILS in [f.grade for f in found if 'equal pixels' in f.what]
+
+
+def test_coco_files_that_cannot_be_imported_are_examined_as_they_are(scenes, tmp_path):
+    for path in (scenes / 'train').iterdir():
+        path.unlink()
+    file = scenes / 'annotations/instances_train.json'
+    cfg, facts, found = data_config(str(file), tmp_path / 'out')
+    assert (facts, found) == ({'data': 'in COCO format'}, [])
+    facts, found, _ = data_report(cfg, 100)
+    assert list(facts) == ['train']
+    assert [f.grade for f in found if 'none of the 8 images' in f.what] == [BREAKS]
+
+
+def test_a_folder_without_data_is_bad_input(tmp_path):
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(UserError, match='empty'):
+        data_config(str(tmp_path / 'empty'), tmp_path / 'out')
