@@ -260,6 +260,11 @@ def _write_labels(collection: Collection, names: _Names, folder: Path) -> dict[s
 
     def write(picture: Picture) -> set[str]:
         labels = label_maps.labels_of(picture, collection)
+        if 1 in labels.shape:
+            raise UserError(
+                f'the label map of {picture.path} is one pixel wide or high, and MMSegmentation '
+                'loads no such file; take image and label map out of the data'
+            )
         target = folder / 'labels' / f'{names.names[picture.path]}.png'
         label_maps.write_label_map(labels, target, collection.palette)
         counts = np.bincount(labels.ravel(), minlength=UNLABELLED + 1)[:UNLABELLED]

@@ -3,6 +3,7 @@
 import json
 import os
 
+import numpy as np
 import pytest
 
 from rapidnet_mm.data.importers.dataset import read_dataset
@@ -134,3 +135,12 @@ def test_an_odd_dataset_json_is_refused(tmp_path, content, said):
         content = json.dumps({**json.loads(path.read_text()), content: 5})
     path.write_text(content)
     assert_says(refusal(read_dataset, path), 'dataset.json', said)
+
+
+def test_a_label_map_of_one_pixel_is_refused(tmp_path):
+    root = tmp_path / 'data'
+    for i, size in enumerate([(8, 6), (1, 6)]):
+        samples.image(root / f'images/{i}.png', i, size)
+        samples.label_map(root / f'labels/{i}.png', np.arange(size[0] * 6).reshape(6, -1) % 2)
+    assert_says(refusal(import_data, [root], tmp_path / 'out'), '1.png', 'one pixel')
+    assert not (tmp_path / 'out').exists()
