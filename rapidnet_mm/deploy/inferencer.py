@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
-from mmengine.registry import MODELS, VISUALIZERS, init_default_scope
+from mmengine.registry import MODELS, init_default_scope
 from mmengine.utils import import_modules_from_strings
 
 from ..data.checks.check_config import class_names
@@ -31,7 +30,6 @@ from ..weights.content import dataset_meta
 from ..weights.load import fill_model, weights_for
 from ..weights.read import read_checkpoint
 
-_COUNTER = itertools.count()
 Result = Detections | Segmentation | Classification
 
 
@@ -66,7 +64,7 @@ class Inferencer:
             merge_options(cfg, cfg_options)
         else:
             cfg = load_config(config, cfg_options)
-        missing = [key for key in ('model', 'test_dataloader', 'visualizer') if not cfg.get(key)]
+        missing = [key for key in ('model', 'test_dataloader') if not cfg.get(key)]
         if missing:
             raise UserError(f'the config has no {" and no ".join(missing)}')
         import_modules_from_strings(**cfg.get('custom_imports', {'imports': []}))
@@ -83,13 +81,6 @@ class Inferencer:
         steps = [t for t in dataset.pipeline if not t['type'].rpartition('.')[2].startswith('Load')]
         with named_config_errors('test_dataloader.dataset.pipeline'):
             self._pipeline = Compose(steps)
-        # MMEngine keeps one visualizer for each name, and two models may have different classes.
-        name = f'inferencer_{next(_COUNTER)}'
-        with named_config_errors('visualizer'):
-            self._visualizer = VISUALIZERS.build(
-                {**cfg.visualizer, 'vis_backends': None, 'name': name}
-            )
-        self._visualizer.dataset_meta = meta
         self._palette = palette_of(meta)
 
     def __call__(self, image: str | Path | np.ndarray) -> Result:
@@ -147,20 +138,17 @@ class Inferencer:
             result: of this image.
             score_thr: the least score of the detections to draw.
         """
+        if isinstance(result, Detections):
+            return self.overlay(pixels, result, score_thr)
         rgb = mmcv.bgr2rgb(pixels)
         if isinstance(result, Classification):
             picture = compose([Panel('image', rgb)], result.legend(self._palette))
-        elif isinstance(result, Segmentation):
+        else:
             panels = [
                 Panel('image', rgb),
                 Panel('prediction', paint(rgb, result.labels, self._palette)),
             ]
             picture = compose(panels, legend_of([result.labels], self.classes, self._palette))
-        else:
-            self._visualizer.add_datasample(
-                'image', rgb, _sample_of(result), draw_gt=False, pred_score_thr=score_thr
-            )
-            picture = self._visualizer.get_image()
         return mmcv.rgb2bgr(picture)
 
     def overlay(self, pixels: np.ndarray, result: Result, score_thr: float = 0.3) -> np.ndarray:
@@ -217,21 +205,6 @@ class Inferencer:
             classes=self.classes,
             shape=tuple(sample.ori_shape),
         )
-
-
-def _sample_of(result: Detections) -> Any:
-    """Return detections as MMDetection's visualizer takes them."""
-    from mmdet.structures import DetDataSample  # imports all of MMDetection
-    from mmengine.structures import InstanceData
-
-    instances = InstanceData(
-        bboxes=torch.from_numpy(result.boxes),
-        scores=torch.from_numpy(result.scores),
-        labels=torch.from_numpy(result.labels),
-    )
-    if result.masks is not None:
-        instances.masks = torch.from_numpy(result.masks)
-    return DetDataSample(pred_instances=instances)
 
 
 def _device(name: str | None) -> torch.device:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...data.checks.messages import first_few
 from .statistics import Statistics
 from .trial import Attempt
 
@@ -166,6 +167,8 @@ def iterations(
     if value == wanted:
         return Choice(value, reason)
     cause = 'the least that learns something' if value <= floor else 'what fits into the time'
+    if minutes is not None and value > affordable:
+        cause += f', more than the {minutes:g} min of --minutes'
     return Choice(
         value,
         f'{reason}: {cause}; the data want {wanted} steps, '
@@ -241,6 +244,20 @@ def expectation(images: int, from_scratch: bool) -> str:
     if from_scratch:
         return f'{text}; from random weights nearly nothing can be expected of photos'
     return f'{text}; label 100 or more for a usable model'
+
+
+def gaps(classes: Sequence[str], statistics: Statistics) -> list[str]:
+    """Return a sentence about classes and one about images that nothing can be learned from."""
+    absent = [n for n, count in zip(classes, statistics.class_counts, strict=True) if not count]
+    notes = []
+    if absent:
+        notes.append(f'no training image shows, so the model cannot learn: {first_few(absent)}')
+    if statistics.empty:
+        notes.append(
+            f'{statistics.empty} of {statistics.images} training images have no objects, and the '
+            'training leaves them out'
+        )
+    return notes
 
 
 def _multiple(side: float) -> int:

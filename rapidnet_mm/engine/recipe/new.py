@@ -111,7 +111,9 @@ def _write(request: Request, parent: Path, aside: Path, say: Callable[[str], Non
     _check_is_new(folder)
     os.rename(aside, folder)
     few = choices.expectation(statistics.images, request.from_scratch)
-    notes = [*data.notes, f'training: {recipe.iterations.reason}', *([few] if few else [])]
+    training = f'training: {recipe.iterations.reason}'
+    found = [*data.notes, *choices.gaps(data.classes, statistics)]
+    notes = [*found, training, *([few] if few else [])]
     return New(folder / path.name, _summary(data, base, folder), notes)
 
 

@@ -26,6 +26,7 @@ class Statistics(NamedTuple):
         boxes: ``(m, 2)`` widths and heights of objects in pixels of their image.
         long_sides: ``(m,)`` the longer side of the image of each object.
         class_counts: for each class the number of objects or images, or its share of the pixels.
+        empty: number of training images without an object; a training leaves them out.
     """
 
     images: int
@@ -34,6 +35,7 @@ class Statistics(NamedTuple):
     boxes: np.ndarray
     long_sides: np.ndarray
     class_counts: tuple[float, ...]
+    empty: int = 0
 
     def object_sizes(self, long_side: int) -> np.ndarray:
         """Return the square roots of the objects' areas if images have this longer side."""
@@ -101,13 +103,14 @@ def _measure_objects(data: Dataset) -> Statistics:
     counts = [0.0] * len(data.classes)
     for entry in objects:
         counts[entry['category_id'] - 1] += 1
-    return _statistics(
+    statistics = _statistics(
         data,
         list(sizes.values()),
         counts,
         [entry['bbox'][2:] for entry in objects],
         [max(sizes[entry['image_id']]) for entry in objects],
     )
+    return statistics._replace(empty=len(sizes.keys() - {entry['image_id'] for entry in objects}))
 
 
 def _measure_labels(data: Dataset) -> Statistics:

@@ -155,6 +155,23 @@ def test_few_photos_come_with_a_warning():
     assert choices.expectation(500, from_scratch=True) == ''
 
 
+def test_a_wish_that_is_too_short_is_named():
+    wish = choices.iterations('boxes', 200, 2, 1.0, CPU, True, minutes=1)
+    assert 'more than the 1 min of --minutes' in wish.reason
+    enough = choices.iterations('boxes', 200, 2, 1.0, CPU, True, minutes=20)
+    assert '--minutes' not in enough.reason.partition('; the data want')[0]
+
+
+def test_classes_and_images_without_objects_are_named():
+    one = np.ones((2, 2))
+    statistics = Statistics(9, 3, one, one, np.ones(2), (4.0, 0.0), empty=2)
+    absent, empty = choices.gaps(['dog', 'cat'], statistics)
+    assert 'cat' in absent
+    assert 'dog' not in absent
+    assert '2 of 9' in empty
+    assert choices.gaps(['dog'], statistics._replace(class_counts=(4.0,), empty=0)) == []
+
+
 def test_overlaps_of_anchors_are_exact():
     boxes = np.array([[32.0, 32.0], [16.0, 64.0], [64.0, 16.0], [1024.0, 1024.0]])
     # Scale 8 at stride 4 is a square of 32; the ratio 4 makes it 16x64 and 64x16.
