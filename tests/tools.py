@@ -4,12 +4,19 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from tests.warm import WarmCommands
 
 REPOSITORY = Path(__file__).parents[1]
-ENV = {'OMP_NUM_THREADS': '2', **os.environ, 'PYTHON': sys.executable}
+CACHE = tempfile.TemporaryDirectory(prefix='cache-of-tests-')  # of all tools together
+ENV = {
+    'OMP_NUM_THREADS': '2',
+    **os.environ,
+    'PYTHON': sys.executable,
+    'XDG_CACHE_HOME': CACHE.name,
+}
 
 
 def program(name, *args, cwd, **env):
@@ -33,6 +40,7 @@ def tool(name, *args, cwd, **env):
     """
     door = (REPOSITORY / 'tools' / name).read_text()
     command = [re.search(r"tool\('(.+)'\)", door)[1], *map(str, args)]
+    env = {'XDG_CACHE_HOME': CACHE.name, **env}
     result = WarmCommands(Path(cwd)).run(command, timeout=600, environment=env)
     assert result.in_time, result.output[-3000:] + result.errors[-3000:]
     return subprocess.CompletedProcess(command, result.status, result.output, result.errors)

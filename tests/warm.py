@@ -47,6 +47,8 @@ class WarmCommands:
 
     def __init__(self, folder: Path, preloaded: Sequence[str] = ()):
         self.folder = folder
+        # What one command remembers, the next one knows, also in the next test.
+        self.cache = tempfile.TemporaryDirectory(prefix='cache-of-tests-')
         self.context = multiprocessing.get_context('forkserver')
         self.context.set_forkserver_preload([*PRELOADED, *preloaded])
 
@@ -67,7 +69,7 @@ class WarmCommands:
             logs = Path(place, 'output'), Path(place, 'errors')
             process = self.context.Process(
                 target=_run,
-                args=(arguments, folder or self.folder, logs, {**os.environ, **environment}),
+                args=(arguments, folder or self.folder, logs, self._environment(environment)),
             )
             process.start()
             process.join(timeout)
@@ -77,6 +79,9 @@ class WarmCommands:
                 process.join()
             texts = [log.read_text(errors='replace') for log in logs]
         return Result(process.exitcode, *texts, in_time)
+
+    def _environment(self, changes: Mapping[str, str]) -> dict[str, str]:
+        return {**os.environ, 'XDG_CACHE_HOME': self.cache.name, **changes}
 
 
 def _run(arguments: list[str], folder: Path, logs: Sequence[Path], environment: dict) -> None:

@@ -282,7 +282,7 @@ def test_the_benchmark_refuses_bad_input_in_one_line(args, pattern, tmp_path):
 
 TOOLS = sorted((REPOSITORY / 'tools').glob('*.py'))
 TAKE_A_CONFIG = {
-    *('train', 'test', 'infer', 'browse', 'publish_model'),
+    *('train', 'test', 'infer', 'browse', 'doctor', 'report', 'publish_model'),
     *('complexity', 'benchmark', 'benchmark_train', 'receptive_field', 'kernels'),
 }
 # Each tool on its own in one process, whose imports take longer than all of them.
