@@ -176,6 +176,7 @@ def test_two_processes_end_with_the_same_weights(trained):
         assert value.equal(second[key]), key
 
 
+@pytest.mark.exhaustive  # tests/engine/test_resume.py kills one too, and compares the weights
 def test_a_killed_training_resumes_from_the_last_whole_checkpoint(trained):
     folder, _ = trained
     options = [
@@ -238,7 +239,10 @@ SPEED = ['--batch', '2', '--shape', '64', '96', '--steps', '3', '--threads', '1'
     [
         (CONFIG, ['--backbone'], 'the backbone'),
         (CONFIG, [], ' regions for roi_head.mask_head; not preprocessing'),
-        (CONFIG.replace('maskrcnn', 'semfpn'), [], 'not preprocessing'),
+        pytest.param(
+            *(CONFIG.replace('maskrcnn', 'semfpn'), [], 'not preprocessing'),
+            marks=pytest.mark.exhaustive,
+        ),
     ],
     ids=['backbone', 'detector', 'segmenter'],
 )

@@ -153,6 +153,7 @@ def test_two_processes_measure_the_same(tested):
     assert two['aAcc'] == pytest.approx(one['aAcc'], abs=2e-3)
 
 
+@pytest.mark.exhaustive  # test_detection.py trains in two processes, and compares the weights
 def test_two_processes_train(trained):
     folder, _ = trained
     args = ['--work-dir', 'dist_seg', '--cfg-options', *SHORT]
