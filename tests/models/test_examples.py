@@ -1,4 +1,5 @@
 import pytest
+from mmengine.registry import init_default_scope
 
 from rapidnet_mm import models
 from tests.examples import run_examples
@@ -10,4 +11,5 @@ WITHOUT = {'SSDLiteHead', 'DetectionTTA'}
 
 @pytest.mark.parametrize('name', sorted(CLASSES.keys() - WITHOUT))
 def test_the_example_of_every_model_gives_what_it_says(name):
+    init_default_scope('mmpretrain')  # an earlier test may have left another one
     assert run_examples(CLASSES[name], CLASSES)
