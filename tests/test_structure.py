@@ -34,7 +34,7 @@ DOCTESTED = (
     *('errors', 'display', 'display.images', 'display.tables', 'commands', 'transfer'),
     *('display.inputs', 'display.videos'),
     *('analysis', 'analysis.report', 'analysis.report.page', 'analysis.speed'),
-    *('analysis.doctor.finding', 'engine.console', 'engine.device'),
+    *('analysis.doctor.finding', 'engine.console', 'data.checks.messages'),
 )
 
 

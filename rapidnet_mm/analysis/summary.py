@@ -16,9 +16,10 @@ from mmengine.optim import AmpOptimWrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
 
+from ..data.checks.messages import counted
 from ..engine.amp import BFloat16OptimWrapper
 from ..engine.console import DETAILS, wrapped
-from ..engine.device import counted, default_device, device_name
+from ..engine.device import default_device, device_name
 from ..engine.runner import unwrapped
 from ..engine.schedule_check import schedule_doubts
 from ..weights.known import entry_of

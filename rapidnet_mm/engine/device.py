@@ -33,17 +33,6 @@ def wait_for_gpu() -> None:
         torch.mps.synchronize()
 
 
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, in the plural where it has to be.
-
-    Example:
-        >>> counted(2, 'process')
-        '2 processes'
-    """
-    ending = 'es' if noun.endswith('s') else 's'
-    return f'{number} {noun}{"" if number == 1 else ending}'
-
-
 def _processor() -> str:
     cpuinfo = Path('/proc/cpuinfo')
     names = re.findall(r'model name\s*: (.*)', cpuinfo.read_text()) if cpuinfo.exists() else []

@@ -9,9 +9,10 @@ from mmengine.config import Config
 from torch import nn
 
 from rapidnet_mm import UserError
+from rapidnet_mm.data.checks.messages import counted
 from rapidnet_mm.engine import config as engine_config
 from rapidnet_mm.engine import cpu, fit
-from rapidnet_mm.engine.device import counted, default_device, device_name, wait_for_gpu
+from rapidnet_mm.engine.device import default_device, device_name, wait_for_gpu
 
 
 @pytest.fixture

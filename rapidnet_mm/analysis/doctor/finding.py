@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from ...engine.device import counted
+from ...data.checks.messages import counted
 
 # From the worst to the least.
 BREAKS = 'breaks'  # a training ends with an error

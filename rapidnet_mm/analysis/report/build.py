@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ...data.checks.messages import counted
 from ...errors import UserError
 from ...files import is_foreign, write_metrics, write_output
 from .classes import ClassResults
@@ -21,7 +22,6 @@ from .page import (
     difference,
     interval,
     measured,
-    plural,
     render,
 )
 from .predict import Plan
@@ -158,7 +158,7 @@ def _summary(runs: Sequence[Run]) -> list[str]:
     record = runs[0].record
     lines = [f'{record["task"].capitalize()}, {_count(len(record["classes"]))}.']
     for run in runs:
-        images = plural(len(run.record['images']), 'image')
+        images = counted(len(run.record['images']), 'image')
         start = f'{run.name}: ' if len(runs) > 1 else ''
         lines.append(f'{start}{run.work.checkpoint.name} ({run.work.reason}), tested on {images}.')
     return lines

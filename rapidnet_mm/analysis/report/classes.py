@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from hotcoco.metrics import calibration_curve, calibration_error
 
+from ...data.checks.messages import first_few
 from .calibration import BINS, calibration_blocks
 from .confusion import confusion_blocks
 from .examples import class_pictures, example_blocks
 from .intervals import draw_weights, interval_of, ratio_samples
-from .page import Section, Table, Text, interval, listed, measured
+from .page import NAMED, Section, Table, Text, interval, measured
 from .record import TOP
 
 
@@ -52,7 +53,7 @@ class ClassResults:
         """Return what the reader has to know about the numbers."""
         counts = np.bincount(self.labels, minlength=len(self.classes))
         absent = [name for name, n in zip(self.classes, counts, strict=True) if not n]
-        return [f'There is no image of: {listed(absent)}.'] if absent else []
+        return [f'There is no image of: {first_few(absent, NAMED)}.'] if absent else []
 
     def parts(self, folder: Path, start: str) -> list[Callable[[], list[Section]]]:
         """Return the parts of the work, in their order; pictures go to ``folder / start``."""

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ...data.checks.messages import counted
 from ...display.curves import Series, headlines, read_records, read_scalars, scalar_files
 from .charts import Lines, line_chart
-from .page import Charts, Section, Text, plural
+from .page import Charts, Section, Text
 
 MOST_POINTS = 1000  # of a line
 MOST_LOSSES = 6
@@ -23,7 +24,7 @@ def curves_section(folders: Mapping[str, Path]) -> Section:
     section = Section('Curves', 'curves')
     section.blocks += [Text(line, warning=True) for line in damaged_lines(folders.values())]
     scalars = {name: read_scalars(folder) for name, folder in folders.items()}
-    resumed = [f'{name} of {plural(n, "run")}' for name, n in _runs(folders).items() if n > 1]
+    resumed = [f'{name} of {counted(n, "run")}' for name, n in _runs(folders).items() if n > 1]
     if resumed:
         section.blocks.append(Text(f'Joined, as a resumed training: {", ".join(resumed)}.'))
     charts = _loss_charts({name: train for name, (train, _) in scalars.items()})

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ...data.checks.messages import first_few
 from .calibration import BINS, calibration_blocks
 from .charts import MOST_LINES, bar_chart, line_chart
 from .confusion import confusion_blocks
@@ -16,7 +17,7 @@ from .errors import KINDS, SIZES, Errors, find_errors
 from .examples import DetectionPictures, example_blocks
 from .intervals import RECALLS, coco_samples, draw_weights, interval_of, mean_of, samples_for
 from .matches import AREAS, Evaluation
-from .page import Charts, Section, Table, Text, interval, listed, measured, number
+from .page import NAMED, Charts, Section, Table, Text, interval, measured, number
 
 WORDS = {'bbox': 'boxes', 'segm': 'masks'}
 BACKGROUND = 'background'
@@ -80,7 +81,8 @@ class DetectionResults:
         ]
         if empty:
             lines.append(
-                f'The images have no object of: {listed(empty)}. These classes do not count.'
+                f'The images have no object of: {first_few(empty, NAMED)}. '
+                'These classes do not count.'
             )
         if not any(image['scores'] for image in self.record['images']):
             lines.append('The model detects nothing at all in these images.')

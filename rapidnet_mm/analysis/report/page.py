@@ -12,6 +12,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+NAMED = 8  # so many names are in a sentence
 NOTHING = '–'  # where there is no number
 # Control characters, which HTML does not allow, and halves of characters of broken file names.
 FORBIDDEN = re.compile('[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]')
@@ -165,24 +166,3 @@ def interval(bounds: tuple[float, float] | None, digits: int = 3) -> str:
     if bounds is None:
         return NOTHING
     return f'{bounds[0]:.{digits}f} – {bounds[1]:.{digits}f}'
-
-
-def listed(names: Sequence[str], most: int = 8) -> str:
-    """Return names in a row; of many, the first ones.
-
-    Example:
-        >>> listed(['a', 'b', 'c'], 2)
-        'a, b and 1 more'
-    """
-    more = len(names) - most
-    return ', '.join(names[:most]) + (f' and {more} more' if more > 0 else '')
-
-
-def plural(count: int, noun: str) -> str:
-    """Return a count with its noun.
-
-    Example:
-        >>> plural(1, 'image'), plural(2, 'image')
-        ('1 image', '2 images')
-    """
-    return f'{count} {noun}' if count == 1 else f'{count} {noun}s'

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from ...data.checks.messages import first_few
 from .confusion import confusion_blocks
 from .examples import example_blocks, label_pictures
 from .intervals import draw_weights, interval_of, mean_of, ratio_samples
-from .page import Section, Table, Text, interval, listed, measured
+from .page import NAMED, Section, Table, Text, interval, measured
 
 
 class SegmentationResults:
@@ -65,7 +66,7 @@ class SegmentationResults:
         ]
         if not absent:
             return []
-        return [f'The label maps have no pixel of: {listed(absent)}.']
+        return [f'The label maps have no pixel of: {first_few(absent, NAMED)}.']
 
     def parts(self, folder: Path, start: str) -> list[Callable[[], list[Section]]]:
         """Return the parts of the work, in their order; pictures go to ``folder / start``."""

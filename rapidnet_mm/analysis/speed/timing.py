@@ -13,7 +13,8 @@ import torch
 import torchvision
 from rich.progress import track
 
-from ...engine.device import counted, device_name, wait_for_gpu
+from ...data.checks.messages import counted
+from ...engine.device import device_name, wait_for_gpu
 
 
 class Speed(NamedTuple):

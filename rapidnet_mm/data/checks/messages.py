@@ -1,4 +1,4 @@
-"""Parts of messages: the first few of many names, what a folder holds, a warning."""
+"""Parts of messages: a count with its noun, the first few of many names, a warning."""
 
 from __future__ import annotations
 
@@ -6,6 +6,17 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural where it has to be.
+
+    Example:
+        >>> counted(2, 'process'), counted(1, 'box')
+        ('2 processes', '1 box')
+    """
+    ending = 'es' if noun.endswith(('s', 'x')) else 's'
+    return f'{number} {noun}{"" if number == 1 else ending}'
 
 
 def first_few(names: Sequence[str], limit: int = 3) -> str:

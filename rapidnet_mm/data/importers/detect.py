@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...errors import UserError
-from ..checks.messages import first_few
+from ..checks.messages import counted, first_few
 from .dataset import FILE
 from .folders import files_under, is_image
 from .names import LISTS
 from .pairs import label_files
 from .parse import read_yaml
-from .samples import plural
 from .source import Source
 
 # What a file of each format is called in messages.
@@ -184,7 +183,7 @@ def _yolo_files(texts: Sequence[Path], stems: set[str]) -> list[Path]:
 
 
 def _counts(usable: dict[str, list[Path]]) -> str:
-    return ', '.join(plural(len(files), FORMATS[name]) for name, files in usable.items())
+    return ', '.join(counted(len(files), FORMATS[name]) for name, files in usable.items())
 
 
 def _nothing(files: Sequence[Path], results: Sequence[Path], paths: Sequence[str | Path]) -> str:

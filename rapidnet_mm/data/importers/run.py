@@ -17,12 +17,13 @@ import numpy as np
 
 from ...errors import UserError
 from ..checks.image_files import read_in_threads
+from ..checks.messages import counted
 from .dataset import FILE, TASKS, Dataset, Split, read_dataset, to_json
 from .detect import detect
 from .folders import is_image
 from .formats import class_folders, coco, cvat, imported, label_maps, labelme, voc, yolo
 from .pairs import PANOPTIC, label_files
-from .samples import BOXES, UNLABELLED, Collection, Picture, plural
+from .samples import BOXES, UNLABELLED, Collection, Picture
 from .source import Source
 from .split import complete_splits
 from .target import PLACES, common_folder
@@ -166,7 +167,8 @@ def _note_unused(collection: Collection, source: Source) -> None:
     ]
     if unused:
         collection.notes.append(
-            f'{plural(len(unused), "image")} without annotations left out, such as {unused[0].name}'
+            f'{counted(len(unused), "image")} without annotations left out, such as '
+            f'{unused[0].name}'
         )
 
 
@@ -309,6 +311,6 @@ def _write_annotations(collection: Collection, names: _Names, folder: Path) -> D
 def summary_of(collection: Collection) -> str:
     """Return format, task and counts of a data set in a line."""
     parts = ', '.join(f'{split} {len(p)}' for split, p in collection.parts().items())
-    line = f'{collection.format}, {collection.task}, {plural(len(collection.classes), "class")}'
+    line = f'{collection.format}, {collection.task}, {counted(len(collection.classes), "class")}'
     objects = sum(len(picture.objects) for picture in collection.pictures)
-    return f'{line}, images: {parts}' + (f'; {plural(objects, "object")}' if objects else '')
+    return f'{line}, images: {parts}' + (f'; {counted(objects, "object")}' if objects else '')

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import UserError
-from ..checks.messages import first_few
+from ..checks.messages import counted, first_few
 from .dataset import SPLITS, Colour
 
 Box = tuple[float, float, float, float]  # x, y, width, height
@@ -122,18 +122,6 @@ def tidy(value: float) -> float:
     return round(value, 9)
 
 
-def plural(count: int, noun: str) -> str:
-    """Return a number with its noun.
-
-    Example:
-        >>> plural(1, 'box'), plural(2, 'image')
-        ('1 box', '2 images')
-    """
-    if count == 1:
-        return f'1 {noun}'
-    return f'{count} {noun}{"es" if noun.endswith(("x", "s")) else "s"}'
-
-
 def task_of_objects(pictures: list[Picture], notes: list[str]) -> str:
     """Return ``instance`` if all counted objects have masks, otherwise ``boxes``.
 
@@ -159,7 +147,7 @@ def check_objects(collection: Collection, where: str) -> None:
     objects = sum(len(picture.objects) for picture in collection.pictures)
     if not collection.classes or not objects:
         raise UserError(
-            f'{where}: {plural(len(collection.pictures), "image")}, but not one box; a detector '
+            f'{where}: {counted(len(collection.pictures), "image")}, but not one box; a detector '
             'needs objects: annotate some, or give the folder that has the annotations too'
         )
 

@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ...errors import UserError
-from ..checks.messages import first_few
-from .samples import Collection, Picture, plural
+from ..checks.messages import counted, first_few
+from .samples import Collection, Picture
 from .similar import groups_of
 
 SIDES = ('train', 'val')
@@ -55,7 +55,7 @@ def complete_splits(
     if {*SIDES} <= there and not divide:
         left = [picture for picture in collection.pictures if picture.split is None]
         if left:
-            collection.notes.append(f'{plural(len(left), "image")} of no split: used to train')
+            collection.notes.append(f'{counted(len(left), "image")} of no split: used to train')
         for picture in left:
             picture.split = 'train'
         return
@@ -64,7 +64,7 @@ def complete_splits(
     pictures.sort(key=lambda picture: str(picture.path))
     if len(pictures) < 2:
         raise UserError(
-            f'{plural(len(pictures), "image")} cannot be divided into train and val; annotate at '
+            f'{counted(len(pictures), "image")} cannot be divided into train and val; annotate at '
             'least one more'
         )
     classes = {

@@ -7,8 +7,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from ..checks.messages import counted
 from .geometry import box_of_mask, decode_rle, extent
-from .samples import Annotation, Box, Collection, plural
+from .samples import Annotation, Box, Collection
 
 Place = Callable[[Path, Path], None]  # makes an image appear at another path
 
@@ -74,13 +75,13 @@ def losses(
     masked = [one for one in objects if one.has_mask and not one.crowd]
     notes = []
     if not polygons and masked:
-        notes.append(f'{format} has no polygons: only the boxes of {plural(len(masked), "mask")}')
+        notes.append(f'{format} has no polygons: only the boxes of {counted(len(masked), "mask")}')
     if polygons:
         masked = [one for one in objects if one.has_mask and not (one.crowd and format == 'YOLO')]
         changed = sum(_extent(one) != tuple(one.box) for one in masked)
         if changed:
             notes.append(
-                f'{format} has no box beside a mask: {plural(changed, "box")} of {len(masked)} '
+                f'{format} has no box beside a mask: {counted(changed, "box")} of {len(masked)} '
                 'become the extent of the mask'
             )
     kinds = sorted({key for one in objects for key in one.extra} - {*extra})

@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from ....errors import UserError
+from ...checks.messages import counted
 from ..folders import Photos, check_missing, check_sizes, measure, split_of, split_of_path
 from ..geometry import box_of_mask, encode_rle, extent, mask_of, outer_and_holes, rings_to_write
 from ..parse import Xml, read_xml
@@ -23,7 +24,6 @@ from ..samples import (
     Picture,
     Ring,
     check_objects,
-    plural,
     task_of_objects,
     tidy,
 )
@@ -58,7 +58,7 @@ def read(source: Source) -> Collection:
     check_sizes(found, list(sizes.values()))
     used = {one.name for picture in found for one in picture.objects}
     classes += sorted(used - {*classes})
-    notes += [f'{plural(count, kind)} left out: no area' for kind, count in left_out.items()]
+    notes += [f'{counted(count, kind)} left out: no area' for kind, count in left_out.items()]
     collection = Collection('cvat', task_of_objects(found, notes), classes, found, notes)
     check_objects(collection, str(source.roots[0]))
     return collection

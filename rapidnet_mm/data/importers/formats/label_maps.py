@@ -15,14 +15,14 @@ from PIL import Image
 
 from ....errors import UserError
 from ...checks.image_files import read_in_threads
-from ...checks.messages import first_few
+from ...checks.messages import counted, first_few
 from ..dataset import Colour
 from ..folders import measure, split_of_path
 from ..geometry import mask_of
 from ..names import Entry, find_list, read_list
 from ..pairs import pair_labels
 from ..pixels import Decoder, LabelFile, look_at_labels, voc_palette
-from ..samples import UNLABELLED, Collection, Picture, check_class_names, plural
+from ..samples import UNLABELLED, Collection, Picture, check_class_names
 from ..source import Source
 from ..target import Place, target_names
 from .voc import image_sets, write_list
@@ -206,8 +206,8 @@ def write(collection: Collection, folder: Path, place: Place) -> list[str]:
     if collection.task != 'semantic':
         objects = sum(len(picture.objects) for picture in collection.pictures)
         notes.append(
-            f'label maps have no objects: {plural(objects, "object")} are painted, small ones over '
-            'large ones; the rest is 255, not labelled'
+            f'label maps have no objects: {counted(objects, "object")} are painted, small ones '
+            'over large ones; the rest is 255, not labelled'
         )
     return notes
 

@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from ....errors import UserError
+from ...checks.messages import counted
 from ..folders import Photos, check_missing, check_sizes, measure, split_of_path
 from ..geometry import (
     box_of_mask,
@@ -38,7 +39,6 @@ from ..samples import (
     Picture,
     Ring,
     check_objects,
-    plural,
     task_of_objects,
 )
 from ..source import Source
@@ -79,7 +79,7 @@ def read(source: Source) -> Collection:
     found = list(pictures.values())
     measure(found)
     check_sizes(found, sizes)
-    notes += [f'{plural(count, kind)} left out: no area' for kind, count in left_out.items()]
+    notes += [f'{counted(count, kind)} left out: no area' for kind, count in left_out.items()]
     _rectangles_with_masks(found, notes)
     names = plain_names(find_list(source.all_files))
     classes = merge_names(names, (one.name for p in found for one in p.objects), notes)
@@ -177,7 +177,9 @@ def _rectangles_with_masks(pictures: list[Picture], notes: list[str]) -> None:
     if plain and len(plain) < len(objects):
         for one in plain:
             one.polygons = [rectangle(one.box)]
-        notes.append(f'{plural(len(plain), "rectangle")} count as masks, as the other objects have')
+        notes.append(
+            f'{counted(len(plain), "rectangle")} count as masks, as the other objects have'
+        )
 
 
 def write(collection: Collection, folder: Path, place: Place) -> list[str]:

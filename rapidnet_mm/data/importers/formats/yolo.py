@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from ....errors import UserError
-from ...checks.messages import first_few
+from ...checks.messages import counted, first_few
 from ..dataset import SPLITS
 from ..folders import files_under, is_image, measure, split_of_path
 from ..geometry import extent, joined, mask_of, outer_and_holes, rings_of_mask
@@ -28,7 +28,6 @@ from ..samples import (
     Picture,
     check_class_names,
     check_objects,
-    plural,
     task_of_objects,
     tidy,
 )
@@ -70,7 +69,7 @@ def read(source: Source) -> Collection:
         notes.append('the keypoints of the objects are not used')
     empty = sum(picture.path not in labels for picture in pictures)
     if empty:
-        notes.append(f'{plural(empty, "image")} without a label file: images without objects')
+        notes.append(f'{counted(empty, "image")} without a label file: images without objects')
     collection = Collection('yolo', task_of_objects(pictures, notes), names, pictures, notes)
     check_objects(collection, str(source.roots[0]))
     return collection
@@ -290,11 +289,11 @@ def write(collection: Collection, folder: Path, place: Place) -> list[str]:
 
 def _lost(counts: Mapping[str, int]) -> Iterator[str]:
     if counts['crowds']:
-        yield f'YOLO has no crowds: {plural(counts["crowds"], "crowd")} left out'
+        yield f'YOLO has no crowds: {counted(counts["crowds"], "crowd")} left out'
     if counts['joined']:
         yield (
             'YOLO has one ring an object: parts and holes are joined by lines '
-            f'({plural(counts["joined"], "object")})'
+            f'({counted(counts["joined"], "object")})'
         )
     if counts['masks']:
         yield f'{counts["masks"]} masks of pixels became polygons along their edges'
