@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ...engine.device import default_device, device_name, wait_for_gpu
+from ...engine.device import default_device, device_name, memory, wait_for_gpu
 from ...errors import one_line
 from ...files import cache_folder
 from .finding import BREAKS, ODD, SPOILS, Finding
@@ -158,21 +158,6 @@ def _device() -> Iterator[Finding]:
             f'torch uses one thread of {os.cpu_count()} processors',
             'unset OMP_NUM_THREADS, unless other programs need the processors',
         )
-
-
-def memory() -> tuple[int, int]:
-    """Return free and total bytes of memory, (0, 0) if the system does not say."""
-    file = Path('/proc/meminfo')
-    if not file.is_file():
-        return 0, 0
-    values = dict(re.findall(r'(\w+):\s+(\d+) kB', file.read_text()))
-    free, total = (1024 * int(values.get(name, 0)) for name in ('MemAvailable', 'MemTotal'))
-    limit = Path('/sys/fs/cgroup/memory.max')  # of a container
-    text = limit.read_text().strip() if limit.is_file() else 'max'
-    if text.isdigit() and int(text) < total:
-        used = int(Path('/sys/fs/cgroup/memory.current').read_text())
-        free, total = min(free, max(0, int(text) - used)), int(text)
-    return free, total
 
 
 def _resources() -> Iterator[Finding]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from ...deploy.fuse import to_inference
 from ...engine.config import build_model
 from ...engine.cpu import keep_memory
-from ...engine.device import default_device
+from ...engine.device import default_device, process_peak
 from ..network import named_run_errors, run_network
 from .timing import Speed, bind, in_turns
 
@@ -125,7 +124,8 @@ def _peak_memory(
 ) -> dict[str, float]:
     """Return peaks in MiB: of each variant on a GPU, else of the process if the system counts."""
     if default_device() != 'cuda':
-        return _process_peak()
+        peak = process_peak()
+        return {} if peak is None else {'process': peak / MIB}
     peaks = {}
     for name, call in calls.items():
         torch.cuda.reset_peak_memory_stats()
@@ -135,15 +135,6 @@ def _peak_memory(
         weights = sum(t.numel() * t.element_size() for t in state)
         peaks[name] = (torch.cuda.max_memory_allocated() - others + weights) / MIB
     return peaks
-
-
-def _process_peak() -> dict[str, float]:
-    try:
-        import resource  # Windows has no such module
-    except ImportError:
-        return {}
-    unit = 1 if sys.platform == 'darwin' else 1024
-    return {'process': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MIB}
 
 
 def _timed(regions: dict[str, int], backbone_only: bool) -> str:

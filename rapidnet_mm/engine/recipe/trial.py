@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -20,7 +18,7 @@ from ...errors import UserError
 from ..config import build_model
 from ..config_errors import step_fault
 from ..cpu import tune_for_cpu
-from ..device import default_device
+from ..device import default_device, memory, process_peak
 
 REPEATS = 2  # the first step also sets up caches; the faster one counts
 SAFE = 0.5  # a batch is not tried if so large a share of the memory is likely to be needed
@@ -102,28 +100,16 @@ def _attempt(model: Any, optimizer: Any, dataset: Any, batch: int, device: str) 
         if device == 'cuda':
             torch.cuda.synchronize()
         seconds = min(seconds, time.perf_counter() - begin)
-    memory = torch.cuda.max_memory_allocated() if device == 'cuda' else peak_memory()
-    return Attempt(batch, memory, seconds, load_seconds)
-
-
-def peak_memory() -> float:
-    """Return the most bytes that this process has had in memory; 0 if the system does not say."""
-    try:
-        import resource  # only Unix has it
-    except ImportError:
-        return 0.0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return float(peak if sys.platform == 'darwin' else 1024 * peak)
+    peak = torch.cuda.max_memory_allocated() if device == 'cuda' else process_peak() or 0
+    return Attempt(batch, float(peak), seconds, load_seconds)
 
 
 def free_memory(device: str) -> float:
     """Return the bytes that a training may use: of the GPU, else of the system."""
     if device == 'cuda':
         return float(torch.cuda.mem_get_info()[0])
-    with suppress(OSError, ValueError, IndexError):
-        lines = Path('/proc/meminfo').read_text().splitlines()
-        available = next(line for line in lines if line.startswith('MemAvailable'))
-        return 1024.0 * int(available.split()[1])
+    if free := memory()[0]:
+        return float(free)
     with suppress(AttributeError, OSError, ValueError):
         return float(os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')) / 2
     return 4.0 * 2**30

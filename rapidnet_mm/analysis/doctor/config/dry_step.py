@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import platform
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -19,7 +18,7 @@ from ....data.checks.check_config import nested_dicts
 from ....engine.config import check_crops
 from ....engine.config_errors import located_fault, named_config_errors
 from ....engine.config_values import check_optimizer, check_parts
-from ....engine.device import default_device, wait_for_gpu
+from ....engine.device import default_device, process_peak, wait_for_gpu
 from ....engine.fit import check_channels
 from ....engine.start import pretrained_entries
 from ....errors import UserError, one_line
@@ -164,12 +163,7 @@ def _peak() -> int | None:
     """Return the most bytes of memory until now: of the GPU, or of this process."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
-    try:
-        import resource  # Windows has none
-    except ImportError:
-        return None
-    unit = 1 if platform.system() == 'Darwin' else 1024
-    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return process_peak()
 
 
 def _step_findings(model: nn.Module, step: Step, without: list[str]) -> Iterator[Finding]:
