@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import shutil
 import sys
@@ -51,6 +52,22 @@ def add_verbose(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--verbose', action='store_true', help='show all output, logs and warnings of libraries'
     )
+
+
+def quietly(run: Callable[[argparse.Namespace], Any]) -> Callable[[argparse.Namespace], Any]:
+    """Make a command keep libraries off the screen, unless ``--verbose`` is given.
+
+    What the command itself imports comes after that, and is quiet too.
+    """
+
+    @functools.wraps(run)
+    def run_quietly(args: argparse.Namespace) -> Any:
+        from ..engine.console import quiet
+
+        with quiet(args.verbose):
+            return run(args)
+
+    return run_quietly
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:

@@ -37,15 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_options(parser)
 
 
+@arguments.quietly
 def run(args: argparse.Namespace) -> None:
     """Write the pages."""
-    from ..engine.console import quiet
-
-    with quiet(args.verbose):
-        _browse(args)
-
-
-def _browse(args: argparse.Namespace) -> None:
     from ..analysis.browse import Browser
     from ..engine.config import set_randomness
     from ..errors import UserError

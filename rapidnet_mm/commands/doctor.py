@@ -40,15 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_options(parser)
 
 
+@arguments.quietly
 def run(args: argparse.Namespace) -> int:
     """Examine, and return 1 if something would break or spoil a training."""
-    from ..engine.console import quiet
-
-    with quiet(args.verbose):
-        return _run(args)
-
-
-def _run(args: argparse.Namespace) -> int:
     from ..analysis.doctor.finding import exit_status
     from ..analysis.doctor.visit import Limits, visit
     from ..engine.options import parse_options

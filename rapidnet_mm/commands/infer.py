@@ -51,14 +51,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_options(parser)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Write the results of every image; return 1 if an image was skipped."""
-    from ..engine.console import quiet
-
-    with quiet(args.verbose):
-        return _infer(args)
-
-
 class _Job(NamedTuple):
     """An input, and the path of its picture or video."""
 
@@ -66,7 +58,9 @@ class _Job(NamedTuple):
     target: Path
 
 
-def _infer(args: argparse.Namespace) -> int:
+@arguments.quietly
+def run(args: argparse.Namespace) -> int:
+    """Write the results of every image; return 1 if an image was skipped."""
     from ..deploy.inferencer import Inferencer
     from ..display.images import picture_name
     from ..display.inputs import find_inputs

@@ -46,15 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_verbose(parser)
 
 
+@arguments.quietly
 def run(args: argparse.Namespace) -> None:
     """Write the config, and print what comes next."""
-    from ..engine.console import quiet
-
-    with quiet(args.verbose):
-        _new(args)
-
-
-def _new(args: argparse.Namespace) -> None:
     from ..engine.recipe.new import Request, write_new
 
     program = shlex.join(arguments.program())

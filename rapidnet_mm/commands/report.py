@@ -44,15 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_options(parser)
 
 
+@arguments.quietly
 def run(args: argparse.Namespace) -> None:
     """Write the report."""
-    from ..engine.console import quiet
-
-    with quiet(args.verbose):
-        _report(args)
-
-
-def _report(args: argparse.Namespace) -> None:
     from rich.progress import track
 
     from ..analysis.report import build, predict, work_dir

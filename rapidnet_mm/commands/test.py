@@ -45,15 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+@arguments.quietly
 def run(args: argparse.Namespace) -> None:
     """Measure."""
-    from ..engine.console import quiet
-
-    with quiet(args.verbose):
-        _test(args)
-
-
-def _test(args: argparse.Namespace) -> None:
     from ..analysis.speed.inference_form import InferenceForm
     from ..engine import config, runner
     from ..engine.metrics.dump import dump_predictions

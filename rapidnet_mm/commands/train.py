@@ -39,15 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+@arguments.quietly
 def run(args: argparse.Namespace) -> None:
     """Train."""
-    from ..engine.console import quiet
-
-    with quiet(args.verbose):
-        _train(args)
-
-
-def _train(args: argparse.Namespace) -> None:
     from ..analysis.doctor.config.quick import warnings_before_training
     from ..analysis.summary import TrainingReport
     from ..data.checks.messages import warn
