@@ -60,6 +60,11 @@ class Choice(NamedTuple):
     value: Any
     reason: str
 
+    @property
+    def sentence(self) -> str:
+        """Return the reason as a sentence of its own."""
+        return f'{self.reason[:1].upper()}{self.reason[1:]}.'
+
 
 def detector_side(statistics: Statistics, machine: Machine) -> Choice:
     """Choose the longer side of a detector's images: small, but with objects to be seen."""
@@ -132,8 +137,12 @@ def passes_wanted(images: int, from_scratch: bool) -> float:
 def iterations_wanted(task: str, images: int, batch: int, from_scratch: bool) -> int:
     """Return the iterations that the data want, whatever the machine is."""
     wanted = passes_wanted(images, from_scratch) * images / batch
-    floor = FLOORS[task] if from_scratch else FLOORS[task] * 3 // 5
-    return _rounded(min(MOST_ITERATIONS, max(floor, wanted)))
+    return _rounded(min(MOST_ITERATIONS, max(fewest_iterations(task, from_scratch), wanted)))
+
+
+def fewest_iterations(task: str, from_scratch: bool) -> int:
+    """Return the iterations that something is learned in, however little time there is."""
+    return FLOORS[task] if from_scratch else FLOORS[task] * 3 // 5
 
 
 def iterations(
@@ -157,7 +166,7 @@ def iterations(
         minutes: that the steps may take.
     """
     wanted = iterations_wanted(task, images, batch, from_scratch)
-    floor = FLOORS[task] if from_scratch else FLOORS[task] * 3 // 5
+    floor = fewest_iterations(task, from_scratch)
     usual = CPU_MINUTES[task] if machine.is_cpu else math.inf
     limit = usual if minutes is None else minutes
     affordable = limit * 60 / max(1e-3, seconds)

@@ -14,6 +14,7 @@ from ...weights.known import KNOWN
 from ...weights.locate import locate_start
 from ..config import config_folder, load_config
 from ..own_data import SCOPES
+from ..start import pretrained_entries
 
 # RapidNet-Ti learns fastest from random weights among the small backbones here.
 DEFAULTS = {
@@ -119,9 +120,8 @@ def _short_names(names: set[str], task: str) -> list[str]:
 def _weights_of(cfg: Config, name: str) -> str:
     """Return the name of the ImageNet weights of a config's backbone, '' if there are none."""
     for node, _ in nested_dicts(cfg.model.get('backbone') or {}, 'backbone'):
-        init = node.get('init_cfg')
-        if isinstance(init, dict) and init.get('type') == 'Pretrained':
-            return str(init['checkpoint'])
+        for entry in pretrained_entries(node.get('init_cfg')):
+            return str(entry['checkpoint'])
     stem = Path(name).name
     names = [known for known in KNOWN if stem.startswith(f'{known}_')]
     return max(names, key=len, default='')

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ...data.checks.messages import counted
 from ...data.importers.dataset import Dataset
 from ...data.importers.run import import_data
 from ...errors import UserError
@@ -159,8 +160,7 @@ def _check_is_new(folder: Path) -> None:
 
 def _summary(data: Dataset, base: Base, folder: Path) -> str:
     train, val = data.splits['train'].images, data.splits['val'].images
-    count = len(data.classes)
-    classes = '1 class' if count == 1 else f'{count} classes'
+    classes = counted(len(data.classes), 'class')
     return f'{folder}: {base.title}; {classes}, {train} images to train on, {val} to validate'
 
 

@@ -37,11 +37,10 @@ def pipelines(task: str, kind: str, recipe: Recipe) -> str:
         parts = _of_labels(recipe)
     else:
         parts = _of_objects(kind, recipe)
-    changes = f'{recipe.augmentation.reason[:1].upper()}{recipe.augmentation.reason[1:]}.'
     lines = [
         "photo = dict(type='LoadImageFromFile')",
         *parts.shared,
-        f'# {changes}',
+        f'# {recipe.augmentation.sentence}',
         *_list('train_pipeline', parts.train),
         *_list('test_pipeline', parts.test),
     ]

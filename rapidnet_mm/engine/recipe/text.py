@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from ...data.checks.messages import counted, first_few
 from ...data.importers.dataset import Dataset
 from .choices import Machine
 from .models import Base, backbone_of
@@ -72,10 +73,8 @@ def comment(text: str) -> str:
 
 
 def _head(data: Dataset, base: Base, command: str, train: str) -> str:
-    count = len(data.classes)
-    names = ', '.join(data.classes[:NAMES])
-    names += f' and {count - NAMES} more' if count > NAMES else ''
-    classes = f'{count} class{"" if count == 1 else "es"}'
+    names = first_few(data.classes, NAMES)
+    classes = counted(len(data.classes), 'class')
     lines = [f'{base.title}, for {classes}: {names}.', f'Written by: {command}']
     lines.append(f'Train it with: {train}')
     return '\n'.join(comment(_plain(line)) for line in lines)
@@ -99,7 +98,7 @@ def _numbers(recipe: Recipe) -> list[str]:
             Setting(f'crop = {recipe.crop.value}', f'For training: {recipe.crop.reason}.')
         )
     settings += [
-        Setting(f'batch = {recipe.batch.value}', f'Images in a step. {_sentence(recipe.batch)}'),
+        Setting(f'batch = {recipe.batch.value}', f'Images in a step. {recipe.batch.sentence}'),
         Setting(f'iterations = {total.value}', f'Steps: {total.reason}.'),
         Setting(f'warm_up = {recipe.warm_up.value}', f'Steps: {recipe.warm_up.reason}.'),
         Setting(f'lr = {recipe.lr.value:g}', f'Learning rate {recipe.lr.reason}.'),
@@ -123,7 +122,7 @@ def _numbers(recipe: Recipe) -> list[str]:
     lines = [line for one in settings for line in (comment(one.comment), one.line) if line]
     if recipe.class_weights:
         note = 'The more a class has, the less each of its pixels counts.'
-        lines.append(comment(f'{_sentence(recipe.class_weights)} {note}'))
+        lines.append(comment(f'{recipe.class_weights.sentence} {note}'))
         lines += _weights(recipe.class_weights.value)
     return lines
 
@@ -133,11 +132,6 @@ def _weights(weights: list[float]) -> list[str]:
     if len(lines) == 1:
         return [f'weights = [{lines[0]}]']
     return ['weights = [', *(f'    {line}' for line in lines), ']']
-
-
-def _sentence(choice: Any) -> str:
-    text = choice.reason
-    return f'{text[:1].upper()}{text[1:]}.'
 
 
 def _model(data: Dataset, base: Base, recipe: Recipe, machine: Machine, from_scratch: bool) -> str:
@@ -212,7 +206,7 @@ def _two_stages(base: Base, narrow: bool, objects: float) -> list[str]:
         ]
     elif base.without_masks:
         lines += ['    mask_roi_extractor=None,', '    mask_head=None,']
-    count = f'{objects:.0f} object{"s" if round(objects) != 1 else ""} in an image'
+    count = f'{counted(round(objects), "object")} in an image'
     return [
         *lines,
         '),',
