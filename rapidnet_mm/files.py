@@ -141,7 +141,7 @@ def whole_output(path: str | Path) -> Iterator[Path]:
             yield partial
             with open(partial, 'rb+') as file:
                 os.fsync(file.fileno())
-            _remember(_hash_of_file(partial), target)
+            _remember(hash_of(partial), target)
             _publish(partial, target)
         finally:
             with suppress(FileNotFoundError):
@@ -217,7 +217,7 @@ def _fault_of(path: str | Path, data: bytes | None = None) -> str | None:
         return 'is a folder; name a file'
     if not mode & 0o222:
         return 'is write-protected; choose another name'
-    digest = _hash_of_file(target)
+    digest = hash_of(target)
     ours = _remembered(_record_of(target))[target.name]
     if digest in ours or (data is not None and digest == _hash_of(data)):
         return None
@@ -232,9 +232,14 @@ def _hash_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _hash_of_file(path: Path) -> str:
-    """Return the hash of a file, which may be longer than the memory."""
-    digest = hashlib.sha256()
+def hash_of(path: str | Path, name: str = 'sha256') -> str:
+    """Return the hash of a file, which may be longer than the memory, in hexadecimal digits.
+
+    Args:
+        path: path of the file.
+        name: 'sha256', 'sha1', 'md5', ...
+    """
+    digest = hashlib.new(name, usedforsecurity=False)
     with open(path, 'rb') as file:
         while chunk := file.read(2**22):
             digest.update(chunk)

@@ -4,7 +4,7 @@
 unpacks zip and tar files safely. Both show progress.
 
 Example:
-    >>> from rapidnet_mm.transfer.download import hash_of
-    >>> len(hash_of(__file__, 'sha256'))
-    64
+    >>> from rapidnet_mm.transfer.archives import gigabytes
+    >>> gigabytes(19_336_861_798)
+    '19.3 GB'
 """

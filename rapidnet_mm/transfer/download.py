@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import json
 import os
@@ -121,20 +120,6 @@ def length_of(url: str) -> int | None:
     except (OSError, ValueError, http.client.HTTPException) as error:
         reason = str(getattr(error, 'reason', None) or error) or type(error).__name__
         raise DownloadError(reason) from error
-
-
-def hash_of(path: Path, name: str) -> str:
-    """Return the hash of a file, in hexadecimal digits.
-
-    Args:
-        path: path of the file.
-        name: 'sha256', 'sha1', 'md5', ...
-    """
-    digest = hashlib.new(name, usedforsecurity=False)
-    with open(path, 'rb') as file:
-        while chunk := file.read(2**22):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _fetch(url: str, path: Path, fault_of: Callable[[Path], str | None], show: bool) -> None:

@@ -11,7 +11,8 @@ from urllib.parse import unquote, urlparse
 import torch
 
 from ..errors import UserError
-from ..transfer.download import DownloadError, fetch_file, hash_of
+from ..files import hash_of
+from ..transfer.download import DownloadError, fetch_file
 
 HASH_IN_NAME = re.compile(r'-([a-f0-9]{8,64})\.\w+$')
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ...errors import UserError
+from ...files import hash_of
 from ...transfer.archives import (
     Change,
     Entry,
@@ -18,7 +19,6 @@ from ...transfer.archives import (
     unpack,
     unpacking_bar,
 )
-from ...transfer.download import hash_of
 from .sources import ByHand
 
 DEVKIT = 'ILSVRC2012_devkit_t12/data'

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from ...errors import UserError
-from ...files import write_file
+from ...files import hash_of, write_file
 from ...transfer.archives import (
     Change,
     DamagedArchive,
@@ -22,7 +22,7 @@ from ...transfer.archives import (
     unpack,
     zip_entries,
 )
-from ...transfer.download import DownloadError, fetch_patiently, hash_of, length_of
+from ...transfer.download import DownloadError, fetch_patiently, length_of
 from .sources import Archive, Source
 
 ARCHIVES = 'archives'  # the folder of the output that holds what is not unpacked yet

@@ -14,7 +14,6 @@ For classification each picture has one object, in class folders like ImageNet's
     ROOT/train/disc/000001.jpg               and the same for val
 """
 
-import hashlib
 import json
 import os
 import re
@@ -26,6 +25,7 @@ import cv2
 import numpy as np
 
 from ...errors import UserError
+from ...files import hash_of
 from .classes import CATEGORY_IDS, CLASSES
 from .scenes import Scene, draw_object, draw_scene
 
@@ -182,11 +182,11 @@ def _is_ours(name: str, path: Path, marker: dict | None) -> bool:
     hashes = marker.get(HASHES)
     if hashes is None:  # written by an earlier version, without hashes
         return NAMES.fullmatch(name) is not None
-    return path.is_file() and not path.is_symlink() and hashes.get(name) == _hash_of(path)
+    return path.is_file() and not path.is_symlink() and hashes.get(name) == _short_hash(path)
 
 
-def _hash_of(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+def _short_hash(path: Path) -> str:
+    return hash_of(path)[:16]
 
 
 def _build(root: Path, spec: dict) -> None:
@@ -194,7 +194,7 @@ def _build(root: Path, spec: dict) -> None:
         _build_classes(root, spec)
     else:
         _build_scenes(root, spec)
-    hashes = {name: _hash_of(path) for name, path in _files_in(root)}
+    hashes = {name: _short_hash(path) for name, path in _files_in(root)}
     (root / MARKER).write_text(json.dumps({**spec, HASHES: hashes}, indent=2) + '\n')
 
 
