@@ -7,8 +7,7 @@ import functools
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -187,17 +186,3 @@ def image_shape(cfg: Config, args: argparse.Namespace) -> tuple[tuple[int, int],
 def as_json(content: Mapping[str, Any]) -> str:
     """Return results as json, as all commands print and write them."""
     return json.dumps(content, indent=2)
-
-
-@contextmanager
-def progress(title: str, total: int | None) -> Iterator[Callable[[], None]]:
-    """Show a bar with the number that is done and the time left; yield what advances it."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as TimeLeft
-
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeLeft())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(escape(title), total=total)
-        yield lambda: bar.advance(task)

@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write the pages."""
     from ..analysis.browse import Browser
+    from ..display.progress import progress
     from ..engine.config import set_randomness
     from ..errors import UserError
 
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> None:
     if seed is None and args.split == 'train':
         print('the config has no seed, so a training draws others than these (--seed)')
     browser = Browser(cfg, args.split, seed or 0)
-    with arguments.progress('images', args.number * args.epochs) as advance:
+    with progress('images', args.number * args.epochs) as advance:
         views = browser.views(args.number, args.epochs, advance)
     paths = _write_pages(views, browser.meta, args, folder)
     count = f'{len(views)} images of {args.split}'

@@ -90,8 +90,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _infer_images(model: Any, jobs: Sequence[_Job], args: argparse.Namespace) -> int:
     """Write the results of images; return of how many."""
+    from ..display.progress import progress
+
     done = 0
-    with arguments.progress('images', len(jobs)) as advance:
+    with progress('images', len(jobs)) as advance:
         for start in range(0, len(jobs), args.batch_size):
             for job, pixels, result in _results(model, jobs[start : start + args.batch_size]):
                 try:
@@ -142,6 +144,7 @@ def _write(model: Any, job: _Job, pixels: Any, result: Any, score_thr: float) ->
 def _infer_video(model: Any, job: _Job, args: argparse.Namespace) -> bool:
     """Write the results of a video; return whether all its frames have some."""
     from ..deploy.video import infer_video
+    from ..display.progress import progress
     from ..display.videos import VideoReader
 
     path = job.source.path
@@ -151,7 +154,7 @@ def _infer_video(model: Any, job: _Job, args: argparse.Namespace) -> bool:
             print(f'{path}: press Ctrl-C to stop', file=sys.stderr)
         frames = min(video.count or sys.maxsize, args.frames or sys.maxsize)
         total = frames if frames < sys.maxsize else None
-        with arguments.progress(str(job.source.name), total) as advance:
+        with progress(str(job.source.name), total) as advance:
             report = infer_video(
                 model,
                 video,

@@ -3,7 +3,8 @@
 ``inputs.py`` finds images and videos. ``images.py`` reads and writes image files, ``videos.py``
 videos. ``results.py`` holds the result of a model for one image. ``drawing.py`` paints label maps
 and legends, ``overlay.py`` draws results at the size of the image, ``sheets.py`` makes contact
-sheets. ``curves.py`` draws the course of a training. ``tables.py`` prints tables.
+sheets. ``curves.py`` draws the course of a training. ``tables.py`` prints tables,
+``progress.py`` bars of progress.
 
 Example:
     >>> import numpy as np

@@ -11,9 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+from ...display.progress import progress
 from ...errors import UserError
 from ...files import write_output
 from ...transfer.archives import check_space
@@ -80,9 +78,7 @@ def _part_of(content: Mapping[str, Any], number: int, seed: int) -> dict[str, An
 
 
 def _fetch_images(images: list[dict[str, Any]], url: str, folder: Path) -> None:
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
-        task = bar.add_task(f'images of {folder.name}', total=len(images))
+    with progress(f'images of {folder.name}', len(images)) as advance:
         for image in images:
             name = image['file_name']
             if not PLAIN.fullmatch(name) or name.startswith('.'):
@@ -96,7 +92,7 @@ def _fetch_images(images: list[dict[str, Any]], url: str, folder: Path) -> None:
                     f'{url}/{name} cannot be downloaded: {error}; run again to go on from there'
                 ) from error
             (folder / f'{name}.lock').unlink(missing_ok=True)
-            bar.advance(task)
+            advance()
 
 
 def _fault_of(image: Mapping[str, Any], path: Path) -> str | None:
