@@ -86,9 +86,22 @@ def _check_task(cfg: Config, data: Dataset, name: str) -> None:
             f'config {name}: its model learns masks, but {data.folder} has only boxes; take '
             'Faster R-CNN or SSDLite'
         )
+    check_classes(data, str(data.folder))
+
+
+def check_classes(data: Dataset, place: str) -> None:
+    """Check that there is something to tell apart.
+
+    Args:
+        data: the data set.
+        place: what the message calls it.
+
+    Raises:
+        UserError: label maps or images of a single class.
+    """
     if data.task in ('semantic', 'classes') and len(data.classes) < 2:
         raise UserError(
-            f'{data.folder} has a single class, {data.classes[0]}; a model learns to tell classes '
+            f'{place} has a single class, {data.classes[0]}; a model learns to tell classes '
             'apart, so add a second one (such as "background")'
         )
 

@@ -119,6 +119,17 @@ class Photos:
                 return self._one_of(fitting, near, where, split)
         return None
 
+    def of_file(self, path: Path, name: str, split: str | None = None) -> Path | None:
+        """Return the image of an annotation file: the one it names, else the one of its name.
+
+        Args:
+            path: the annotation file.
+            name: the name in it, perhaps empty.
+            split: as in :meth:`find`, which also says the errors.
+        """
+        image = self.find(name, path.parent, str(path), split)
+        return image or self.of_stem(path.stem, path.parent, str(path), split)
+
     def of_stem(self, stem: str, near: Path, where: str, split: str | None = None) -> Path | None:
         """Return the image whose name without its ending is ``stem``; see :meth:`find`."""
         choice = self._by_stem.get(stem)

@@ -17,6 +17,7 @@ from ...errors import UserError
 from ...files import write_file
 from ..config import load_config
 from ..device import default_device
+from ..own_data import check_classes
 from . import choices
 from .choices import Machine
 from .models import Base, check_weights, choose_base
@@ -83,7 +84,7 @@ def _write(request: Request, parent: Path, aside: Path, say: Callable[[str], Non
     )
     folder = Path(request.out) if request.out else parent / default_name(request.paths, data.task)
     _check_is_new(folder)
-    _check_classes(data, request.paths[0])
+    check_classes(data, request.paths[0])
     statistics = measure(data)
     base = choose_base(data.task, request.model)
     check_weights(base, request.from_scratch)
@@ -140,14 +141,6 @@ def _parent(request: Request) -> Path:
                 'name another place with --out DIR'
             )
     return parent
-
-
-def _check_classes(data: Dataset, path: str) -> None:
-    if data.task in ('semantic', 'classes') and len(data.classes) < 2:
-        raise UserError(
-            f'{path} has a single class, {data.classes[0]}; a model learns to tell '
-            'classes apart, so label a second one (such as "background")'
-        )
 
 
 def _check_is_new(folder: Path) -> None:

@@ -65,8 +65,7 @@ def read(source: Source) -> Collection:
         if not isinstance(content, dict) or not isinstance(content.get('shapes'), list):
             raise UserError(f'{path} is not of labelme: it has no list of shapes')
         name, split = str(content.get('imagePath') or ''), split_of_path(path, source.roots)
-        image = photos.find(name, path.parent, str(path), split)
-        image = image or photos.of_stem(path.stem, path.parent, str(path), split)
+        image = photos.of_file(path, name, split)
         if image is None:
             missing.append(name or path.stem)
             continue

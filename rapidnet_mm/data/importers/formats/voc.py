@@ -38,9 +38,7 @@ def read(source: Source) -> Collection:
         xml = read_xml(path)
         name = (xml.root.findtext('filename') or '').strip()
         split = lists.get(path.stem) or split_of_path(path, source.roots)
-        near = path.parent
-        image = photos.find(name, near, str(path), split) if name else None
-        image = image or photos.of_stem(path.stem, near, str(path), split)
+        image = photos.of_file(path, name, split)
         if image is None:
             missing.append(name or path.stem)
             continue
