@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from ..backbones import MobileViG, RapidNet, ReXNet, ReXNetLite, VGNet
 from ..errors import UserError
@@ -70,11 +73,25 @@ def facts_of_file(source: str) -> tuple[dict[str, str], list[str]]:
     path = locate(source)
     content = read_checkpoint(path)
     state = state_of(content, source)
+    lines = [f'{key}  {tuple(value.shape)}' for key, value in state.items()]
+    return facts_of_content(content, state, path), lines
+
+
+def facts_of_content(
+    content: Mapping[str, Any], state: Mapping[str, Tensor], path: Path
+) -> dict[str, str]:
+    """Return the facts about a checkpoint that has been read.
+
+    Args:
+        content: the whole content of the file.
+        state: its tensors.
+        path: the file.
+    """
     weights = to_ours(state)
     digest, size = sha256_of(path), path.stat().st_size
     first = ', '.join(list(state)[:FIRST])
     numbers = sum(tensor.numel() for tensor in state.values())
-    facts = {
+    return {
         'file': str(path),
         'size': f'{size:,} bytes, {kind_of(path)}',
         'SHA-256': digest,
@@ -87,7 +104,6 @@ def facts_of_file(source: str) -> tuple[dict[str, str], list[str]]:
         'classes': _classes(content),
         'training': _training(content),
     }
-    return facts, [f'{key}  {tuple(value.shape)}' for key, value in state.items()]
 
 
 def _where(name: str, entry: Known) -> str:

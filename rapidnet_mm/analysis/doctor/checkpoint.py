@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,10 +14,11 @@ from ...engine.config import build_model
 from ...engine.runner import unwrapped
 from ...errors import UserError
 from ...weights.content import dataset_meta, state_of
-from ...weights.load import check_fit, coverage_of, summary, weights_for
+from ...weights.load import Coverage, check_fit, coverage_of, summary, weights_for
 from ...weights.locate import locate
 from ...weights.read import read_checkpoint
-from ..weights_report import facts_of_file
+from ...weights.translate import Weights
+from ..weights_report import facts_of_content
 from .finding import BREAKS, ODD, SPOILS, Finding
 
 NAMED = 2  # tensors that a finding names
@@ -24,20 +26,14 @@ HUGE = 1e6  # a running variance above this is of a training that diverged
 DEAD = 1e-12  # variance of a channel that is always the same
 
 
-def checkpoint_facts(source: str) -> dict[str, str]:
-    """Return what a file holds, in lines to print; empty if it cannot be read."""
-    try:
-        return facts_of_file(source)[0]
-    except UserError:
-        return {}
-
-
-def checkpoint_findings(source: str, cfg: Config | None = None) -> Iterator[Finding]:
-    """Yield what is wrong or odd in a checkpoint.
+def checkpoint_report(
+    source: str, configs: Iterable[Config] = ()
+) -> tuple[dict[str, str], list[Finding]]:
+    """Return facts about a checkpoint, and what is wrong or odd. The file is read once.
 
     Args:
         source: its file or name; it has to exist.
-        cfg: a config whose model it should fill, if any.
+        configs: configs whose models it should fill.
     """
     path = locate(source)
     try:
@@ -45,11 +41,23 @@ def checkpoint_findings(source: str, cfg: Config | None = None) -> Iterator[Find
         state = state_of(content, source)
     except UserError as error:
         text = str(error).removeprefix(f'checkpoint {path} ').removeprefix(f'checkpoint {source} ')
-        yield Finding(BREAKS, source, text, 'copy or download it again, or take another one')
-        return
-    yield from tensor_findings(state, source)
-    if cfg is not None:
-        yield from _coverage(content, source, cfg)
+        way_out = 'copy or download it again, or take another one'
+        return {}, [Finding(BREAKS, source, text, way_out)]
+    facts = facts_of_content(content, state, path)
+    found = list(tensor_findings(state, source))
+    for cfg in configs:
+        try:
+            model = unwrapped(build_model(cfg))
+        except UserError as error:
+            found.append(Finding(BREAKS, 'model', str(error)))
+            continue
+        weights = weights_for(model, content, source)
+        coverage = coverage_of(model, weights.state)
+        name = Path(str(cfg.filename)).stem
+        facts[f'fills {name}'] = summary(model, source, coverage, weights)
+        found += _coverage(model, weights, coverage, source)
+        found += _classes(content, source, cfg)
+    return facts, found
 
 
 def tensor_findings(state: Mapping[str, Tensor], source: str) -> Iterator[Finding]:
@@ -112,15 +120,10 @@ def _variances(floats: Mapping[str, Tensor], source: str) -> Iterator[Finding]:
         )
 
 
-def _coverage(content: Mapping[str, Any], source: str, cfg: Config) -> Iterator[Finding]:
-    """Yield what a file lacks of the config's model, and what it has beside it."""
-    try:
-        model = unwrapped(build_model(cfg))
-    except UserError as error:
-        yield Finding(BREAKS, 'model', str(error))
-        return
-    weights = weights_for(model, content, source)
-    coverage = coverage_of(model, weights.state)
+def _coverage(
+    model: nn.Module, weights: Weights, coverage: Coverage, source: str
+) -> Iterator[Finding]:
+    """Yield what a file lacks of a config's model, and what it has beside it."""
     try:
         check_fit(model, weights, source)
     except UserError as error:
@@ -136,18 +139,6 @@ def _coverage(content: Mapping[str, Any], source: str, cfg: Config) -> Iterator[
             )
         else:
             yield Finding(BREAKS, source, str(error), 'take the config that the file was made with')
-    yield from _classes(content, source, cfg)
-
-
-def coverage_line(source: str, cfg: Config) -> str:
-    """Return how much of a config's model a file fills.
-
-    Raises:
-        UserError: one of both cannot be read.
-    """
-    model: nn.Module = unwrapped(build_model(cfg))
-    weights = weights_for(model, read_checkpoint(locate(source)), source)
-    return summary(model, source, coverage_of(model, weights.state), weights)
 
 
 def _classes(content: Mapping[str, Any], source: str, cfg: Config) -> Iterator[Finding]:

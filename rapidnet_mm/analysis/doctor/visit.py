@@ -19,7 +19,7 @@ from ...engine.own_data import KEY, use_dataset
 from ...errors import UserError
 from ...weights.known import entry_of
 from . import environment
-from .checkpoint import checkpoint_facts, checkpoint_findings, coverage_line
+from .checkpoint import checkpoint_report
 from .config.dry_step import build_findings, dry_step, start_findings
 from .config.quick import quick_findings
 from .data.examine import data_report, training_images
@@ -88,7 +88,8 @@ def visit(
     reports, drawable = [], []
     for number, (patient, kind) in enumerate(kinds.items()):
         if kind == 'checkpoint':
-            reports.append(_checkpoint(patient, configs))
+            facts, found = checkpoint_report(patient, configs.values())
+            reports.append(Report(patient, facts, worst_first(found)))
             continue
         if kind == 'config':
             facts, found, splits = _config(configs[patient], limits)
@@ -137,7 +138,7 @@ def read_config(patient: str, options: Mapping[str, Any] | None) -> Config:
     """
     path = find_config(patient)
     cfg = read_config_file(path)
-    if not any(True for _ in value_faults(cfg)):
+    if not any(value_faults(cfg)):
         return load_config(path, options)
     check_data_config(cfg, path)
     options = dict(options or {})
@@ -160,7 +161,7 @@ def _data(
 def _config(cfg: Config, limits: Limits) -> tuple[dict[str, str], list[Finding], list[Any]]:
     """Return facts, findings and the splits of the data of a config."""
     facts: dict[str, str] = {}
-    if any(True for _ in value_faults(cfg)):  # the rest would stumble over them
+    if any(value_faults(cfg)):  # the rest would stumble over them
         return facts, list(quick_findings(cfg)), []
     found: list[Finding] = []
     splits: list[Any] = []
@@ -177,15 +178,3 @@ def _config(cfg: Config, limits: Limits) -> tuple[dict[str, str], list[Finding],
         found += more
         facts |= {'a step': str(step)} if step else {}
     return facts, found, splits
-
-
-def _checkpoint(source: str, configs: Mapping[str, Config]) -> Report:
-    facts = checkpoint_facts(source)
-    found = list(checkpoint_findings(source))
-    for cfg in configs.values() if facts else ():
-        found += list(checkpoint_findings(source, cfg))
-        try:
-            facts[f'fills {Path(str(cfg.filename)).stem}'] = coverage_line(source, cfg)
-        except UserError:
-            continue  # a finding says why
-    return Report(source, facts, worst_first(found))

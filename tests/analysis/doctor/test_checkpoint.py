@@ -3,11 +3,7 @@
 import pytest
 import torch
 
-from rapidnet_mm.analysis.doctor.checkpoint import (
-    checkpoint_findings,
-    coverage_line,
-    tensor_findings,
-)
+from rapidnet_mm.analysis.doctor.checkpoint import checkpoint_report, tensor_findings
 from rapidnet_mm.analysis.doctor.finding import BREAKS, ODD, SPOILS
 from rapidnet_mm.engine.config import build_model, load_config
 from tests.training import random_statistics
@@ -54,8 +50,9 @@ def test_a_file_that_fits_has_no_findings(classifier, tmp_path):
     cfg, state = classifier
     path = str(tmp_path / 'x.pth')
     torch.save({'state_dict': state, 'meta': {}}, path)
-    assert list(checkpoint_findings(path, cfg)) == []
-    assert 'tensors loaded' in coverage_line(path, cfg)
+    facts, found = checkpoint_report(path, [cfg])
+    assert found == []
+    assert 'tensors loaded' in facts['fills rapidnet_ti_shapes']
 
 
 def test_a_backbone_alone_is_odd_and_another_variant_breaks(classifier, tmp_path):
@@ -63,9 +60,9 @@ def test_a_backbone_alone_is_odd_and_another_variant_breaks(classifier, tmp_path
     path = str(tmp_path / 'x.pth')
     backbone = {key: value for key, value in state.items() if key.startswith('backbone.')}
     torch.save({'state_dict': backbone}, path)
-    (finding,) = checkpoint_findings(path, cfg)
+    (finding,) = checkpoint_report(path, [cfg])[1]
     assert finding.grade == ODD
-    (finding,) = checkpoint_findings(path, load_config('imagenet/rapidnet_s_in1k'))
+    (finding,) = checkpoint_report(path, [load_config('imagenet/rapidnet_s_in1k')])[1]
     assert finding.grade == BREAKS
 
 
@@ -73,7 +70,7 @@ def test_a_file_that_is_cut_off_is_named(classifier, tmp_path):
     path = tmp_path / 'x.pth'
     torch.save(classifier[1], path)
     path.write_bytes(path.read_bytes()[:-1000])
-    (finding,) = checkpoint_findings(str(path))
+    (finding,) = checkpoint_report(str(path))[1]
     assert finding.grade == BREAKS
     assert 'damaged' in finding.what
 
@@ -85,5 +82,5 @@ def test_other_classes_are_named(classifier, tmp_path):
     path = str(tmp_path / 'x.pth')
     meta = {'dataset_meta': {'classes': ('emu', 'dog', 'cat', 'bee', 'ant')}}
     torch.save({'state_dict': state, 'meta': meta}, path)
-    (finding,) = checkpoint_findings(path, cfg)
+    (finding,) = checkpoint_report(path, [cfg])[1]
     assert 'emu' in finding.what
