@@ -122,7 +122,7 @@ def _fill_split(cfg: Config, split: str, data: Dataset) -> None:
     while isinstance(innermost.get('dataset'), Mapping):  # such as RepeatDataset
         innermost = innermost.dataset
     part = split if split in data.splits else 'val'
-    fields = _fields(data, data.splits[part].annotations, innermost)
+    fields = dataset_fields(data, part, innermost)
     if split != 'train':
         fields['test_mode'] = True
     innermost.clear()
@@ -145,8 +145,9 @@ def _metrics(evaluators: Any) -> Iterator[ConfigDict]:
             yield metric
 
 
-def _fields(data: Dataset, annotations: Path, old: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the config of a data set: what the old one says of loading, and the new files."""
+def dataset_fields(data: Dataset, split: str, old: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the config of a split: what the old one says of loading, and the new files."""
+    annotations = data.splits[split].annotations
     metainfo: dict[str, Any] = dict(classes=data.classes)
     if data.palette is not None:
         metainfo['palette'] = list(data.palette)

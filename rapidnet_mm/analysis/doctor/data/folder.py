@@ -12,6 +12,7 @@ from mmengine.config import Config
 from ....data.importers.dataset import FILE, Dataset, read_dataset
 from ....data.importers.detect import detect
 from ....data.importers.run import import_data
+from ....engine.own_data import SCOPES, dataset_fields
 from ....errors import UserError
 from ..finding import BREAKS, Finding
 
@@ -64,48 +65,29 @@ def _coco_config(path: Path) -> Config | None:
         name = next((split for split in ('val', 'test') if split in file.stem), 'train')
         images = file.parent if path.is_file() else path
         loaders[f'{name}_dataloader'] = dict(
-            dataset=_coco(str(file), str(images), names, name == 'train', masks=True)
+            dataset=_coco(str(file), str(images), names, name == 'train')
         )
     return Config(dict(default_scope='mmdet', **loaders)) if loaders else None
 
 
 def config_of(dataset: Dataset) -> Config:
     """Return a config with the data sets of an imported data set, and nothing else."""
-    scope = {'semantic': 'mmseg', 'classes': 'mmpretrain'}.get(dataset.task, 'mmdet')
-    loaders = {
-        f'{name}_dataloader': dict(dataset=_dataset(dataset, name)) for name in dataset.splits
+    pipelines = {
+        'boxes': [dict(type='LoadAnnotations', with_bbox=True)],
+        'instance': [dict(type='LoadAnnotations', with_bbox=True, with_mask=True)],
+        'semantic': [dict(type='LoadAnnotations')],
+        'classes': [],
     }
-    return Config(dict(default_scope=scope, **loaders))
+    loaders = {}
+    for name in dataset.splits:
+        loading: dict[str, Any] = dict(pipeline=pipelines[dataset.task])
+        if dataset.task in ('boxes', 'instance'):
+            loading |= dict(filter_cfg=dict(filter_empty_gt=False), test_mode=name != 'train')
+        loaders[f'{name}_dataloader'] = dict(dataset=dataset_fields(dataset, name, loading))
+    return Config(dict(default_scope=SCOPES[dataset.task], **loaders))
 
 
-def _dataset(dataset: Dataset, name: str) -> dict[str, Any]:
-    file = str(dataset.splits[name].annotations)
-    meta = dict(classes=dataset.classes)
-    if dataset.task == 'semantic':
-        return dict(
-            type='BaseSegDataset',
-            ann_file=file,
-            data_prefix=dict(img_path=str(dataset.images), seg_map_path=str(dataset.labels)),
-            img_suffix=dataset.img_suffix,
-            seg_map_suffix=dataset.seg_map_suffix,
-            metainfo=meta | (dict(palette=dataset.palette) if dataset.palette else {}),
-            pipeline=[dict(type='LoadAnnotations')],
-        )
-    if dataset.task == 'classes':
-        return dict(
-            type='CustomDataset',
-            ann_file=file,
-            data_prefix=str(dataset.images),
-            metainfo=meta,
-            pipeline=[],
-        )
-    masks = dataset.task == 'instance'
-    return _coco(file, str(dataset.images), dataset.classes, name == 'train', masks)
-
-
-def _coco(
-    file: str, images: str, classes: Sequence[str], is_training: bool, masks: bool
-) -> dict[str, Any]:
+def _coco(file: str, images: str, classes: Sequence[str], is_training: bool) -> dict[str, Any]:
     return dict(
         type='CocoDataset',
         ann_file=file,
@@ -113,5 +95,5 @@ def _coco(
         metainfo=dict(classes=classes),
         test_mode=not is_training,
         filter_cfg=dict(filter_empty_gt=False),
-        pipeline=[dict(type='LoadAnnotations', with_bbox=True, with_mask=masks)],
+        pipeline=[dict(type='LoadAnnotations', with_bbox=True, with_mask=True)],
     )
