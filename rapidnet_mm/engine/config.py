@@ -243,6 +243,12 @@ def check_crops(cfg: Config) -> None:
             )
 
 
+def evaluators_of(cfg: Config) -> list[Any]:
+    """Return the configs of the test's metrics, of which there may be one, several or none."""
+    evaluators = cfg.get('test_evaluator') or []
+    return list(evaluators) if isinstance(evaluators, list | tuple) else [evaluators]
+
+
 def format_only(cfg: Config) -> list[str]:
     """Change the config so that a test writes the json files for COCO's test server.
 
@@ -252,8 +258,7 @@ def format_only(cfg: Config) -> list[str]:
     Raises:
         UserError: the test set does not use COCO's evaluation, or a file cannot be written.
     """
-    evaluators = cfg.get('test_evaluator') or []
-    evaluators = list(evaluators) if isinstance(evaluators, list | tuple) else [evaluators]
+    evaluators = evaluators_of(cfg)
     own = [one for one in evaluators if one.get('type') == 'CocoAP']
     if not own:
         kinds = ', '.join(str(one.get('type')) for one in evaluators) or 'nothing'

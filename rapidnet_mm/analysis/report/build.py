@@ -156,16 +156,12 @@ def _chapter(number: int, name: str, sections: Sequence[Section]) -> Section:
 
 def _summary(runs: Sequence[Run]) -> list[str]:
     record = runs[0].record
-    lines = [f'{record["task"].capitalize()}, {_count(len(record["classes"]))}.']
+    lines = [f'{record["task"].capitalize()}, {counted(len(record["classes"]), "class")}.']
     for run in runs:
         images = counted(len(run.record['images']), 'image')
         start = f'{run.name}: ' if len(runs) > 1 else ''
         lines.append(f'{start}{run.work.checkpoint.name} ({run.work.reason}), tested on {images}.')
     return lines
-
-
-def _count(classes: int) -> str:
-    return '1 class' if classes == 1 else f'{classes} classes'
 
 
 def _metrics_section(results: Mapping[str, Any]) -> Section:

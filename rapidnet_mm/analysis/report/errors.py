@@ -16,6 +16,7 @@ import numpy as np
 from hotcoco.primitives import bbox_iou, mask_iou
 from pycocotools import mask as coco_mask
 
+from ...data.checks.masks import run_lengths
 from .intervals import EPSILON, RECALLS
 from .matches import AREAS, Cell, Evaluation
 
@@ -236,11 +237,4 @@ def _overlaps(
 
 def mask_of(entry: Mapping[str, Any], size: Mapping[str, Any]) -> dict[str, Any]:
     """Return the mask of an annotation (polygons or run lengths) as COCO's RLE."""
-    height, width = int(size['height']), int(size['width'])
-    segmentation = entry['segmentation']
-    if isinstance(segmentation, list):
-        return coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
-    if isinstance(segmentation['counts'], list):
-        return coco_mask.frPyObjects(segmentation, height, width)
-    counts = segmentation['counts']
-    return {**segmentation, 'counts': counts.encode() if isinstance(counts, str) else counts}
+    return run_lengths(entry['segmentation'], int(size['width']), int(size['height']))

@@ -102,14 +102,9 @@ def key_of(cfg: Config, work: WorkDir, annotations: str | None) -> str:
     return hashlib.sha256('\n'.join(parts).encode('utf-8', 'replace')).hexdigest()
 
 
-def _evaluators(cfg: Config) -> list[Any]:
-    evaluators = cfg.get('test_evaluator') or []
-    return list(evaluators) if isinstance(evaluators, list | tuple) else [evaluators]
-
-
 def _annotations(cfg: Config, work: WorkDir) -> str:
     """Return the annotation file of a detector's test set."""
-    for one in _evaluators(cfg):
+    for one in config.evaluators_of(cfg):
         if one.get('ann_file'):
             return str(one['ann_file'])
     raise UserError(
@@ -120,7 +115,7 @@ def _annotations(cfg: Config, work: WorkDir) -> str:
 def _kinds(cfg: Config) -> list[str]:
     """Return what a detector is measured by: 'bbox', 'segm' or both."""
     kinds: list[str] = []
-    for one in _evaluators(cfg):
+    for one in config.evaluators_of(cfg):
         metric = one.get('metric', 'bbox')
         kinds += [metric] if isinstance(metric, str) else list(metric)
     return [kind for kind in ('bbox', 'segm') if kind in kinds] or ['bbox']
@@ -132,7 +127,7 @@ def _test(plan: Plan, annotations: str | None) -> tuple[dict[str, Any], dict[str
     kinds = _kinds(cfg) if task == 'detection' else []
     cfg.load_from, cfg.resume = str(work.checkpoint), False
     tester = runner.build_runner(cfg, mode='test')
-    ignored = [one['ignore_index'] for one in _evaluators(cfg) if 'ignore_index' in one]
+    ignored = [one['ignore_index'] for one in config.evaluators_of(cfg) if 'ignore_index' in one]
     recorder = recorder_for(task, 'segm' in kinds, (*ignored, 255)[0])
     recorder.dataset_meta = meta = tester.test_dataloader.dataset.metainfo
     tester.test_evaluator.metrics.append(recorder)

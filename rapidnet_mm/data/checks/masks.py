@@ -15,6 +15,16 @@ TINY = 'is so small that it covers no pixel'
 FORMS = 'it must be a list of polygons [[x1, y1, x2, y2, x3, y3, ...], ...], or an RLE'
 
 
+def run_lengths(segmentation: Any, width: int, height: int) -> dict[str, Any]:
+    """Return a valid segmentation, polygons or run lengths, as COCO's compressed run lengths."""
+    if isinstance(segmentation, list):
+        return mask_api.merge(mask_api.frPyObjects(segmentation, height, width))
+    counts = segmentation['counts']
+    if isinstance(counts, list):
+        return mask_api.frPyObjects(segmentation, height, width)
+    return {**segmentation, 'counts': counts.encode() if isinstance(counts, str) else counts}
+
+
 def mask_fault(segmentation: Any, width: int, height: int) -> str | None:
     """Return what is wrong with a segmentation in COCO format, or None.
 
@@ -33,8 +43,7 @@ def mask_fault(segmentation: Any, width: int, height: int) -> str | None:
         if fault := _polygon_fault(polygon, width, height):
             return f'polygon {number} {fault}'
     # All coordinates are near the image: with others this call can end the process.
-    runs = mask_api.merge(mask_api.frPyObjects(segmentation, height, width))
-    if mask_api.area(runs):
+    if mask_api.area(run_lengths(segmentation, width, height)):
         return None
     parts = [np.reshape(polygon, (-1, 2)) for polygon in segmentation]
     is_flat = not any(map(_area, parts))

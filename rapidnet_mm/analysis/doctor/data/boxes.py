@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from pycocotools import mask as mask_api
 
-from ....data.checks.masks import mask_fault
+from ....data.checks.masks import mask_fault, run_lengths
 from ....data.checks.messages import first_few
 from ..finding import ODD, SPOILS, Finding
 from .samples import Object, Sample, Split
@@ -146,17 +146,8 @@ def _mask_iou(sample: Sample, one: Object, other: Object) -> float:
     masks = [entry.segmentation for entry in (one, other)]
     if not all(masks) or any(mask_fault(mask, width, height) for mask in masks):
         return 1.0
-    runs = [_runs(mask, width, height) for mask in masks]
+    runs = [run_lengths(mask, width, height) for mask in masks]
     return float(mask_api.iou(runs[:1], runs[1:], [0])[0, 0])
-
-
-def _runs(mask: object, width: int, height: int) -> dict:
-    """Return a valid mask in COCO format as a compressed RLE."""
-    if isinstance(mask, list):
-        return mask_api.merge(mask_api.frPyObjects(mask, height, width))
-    if isinstance(mask['counts'], list):
-        return mask_api.frPyObjects(mask, height, width)
-    return mask
 
 
 def box_ious(boxes: np.ndarray) -> np.ndarray:
@@ -203,7 +194,7 @@ def _masks(split: Split, places: Sequence[Place]) -> Iterator[Finding]:
 
 def mask_box(mask: object, width: int, height: int) -> tuple[list[float], float]:
     """Return the box around a valid mask in COCO format, and its area."""
-    runs = _runs(mask, width, height)
+    runs = run_lengths(mask, width, height)
     area = float(mask_api.area(runs))
     if not isinstance(mask, list):
         return mask_api.toBbox(runs).tolist(), area
