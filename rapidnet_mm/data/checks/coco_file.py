@@ -142,34 +142,40 @@ def _entry_faults(
     kind: str, entries: Sequence[Any], rules: Mapping[str, Rule], path: str
 ) -> Iterator[tuple[int, str, str]]:
     """Yield the entries that lack a valid value or an id of their own; see :func:`_leave_out`."""
-    all_rules = {**rules, **OPTIONAL.get(kind, {})}
-    ids = set()
+    optional = OPTIONAL.get(kind, {})
+    ids: set[int] = set()
     for index, entry in enumerate(entries):
-        where = f'{kind}[{index}] of {path}'
-        if not isinstance(entry, dict):
-            yield index, 'dict', f'{where} must be a dict, not {entry!r:.60}'
-            continue
-        missing = [key for key in rules if key not in entry]
-        wrong = next((k for k, r in all_rules.items() if not _obeys(entry, k, r, k in rules)), None)
-        if wrong in missing:
-            yield index, f'lacks {missing}', f'{where} lacks {first_few(missing)}'
-        elif wrong:
-            fault = _invalid(where, wrong, entry[wrong], all_rules[wrong][1])
-            yield index, wrong, fault
-        elif entry['id'] in ids:
-            fault = f'{where}: id {entry["id"]!r} was used before; ids must be unique'
-            yield index, 'id again', fault
-        else:
+        fault = _entry_fault(entry, rules, optional, ids)
+        if fault is None:
             ids.add(entry['id'])
+        else:
+            words, text = fault
+            yield index, words, f'{kind}[{index}] of {path}{text}'
 
 
-def _obeys(entry: Mapping[str, Any], key: str, rule: Rule, is_needed: bool) -> bool:
-    return rule[0](entry[key]) if key in entry else not is_needed
+def _entry_fault(
+    entry: Any, rules: Mapping[str, Rule], optional: Mapping[str, Rule], ids: set[int]
+) -> tuple[str, str] | None:
+    """Return what is wrong with an entry, in a few words and as the end of a message, or None."""
+    if not isinstance(entry, dict):
+        return 'dict', f' must be a dict, not {entry!r:.60}'
+    for key, (is_valid, allowed) in rules.items():
+        if key not in entry:
+            missing = [key for key in rules if key not in entry]
+            return f'lacks {missing}', f' lacks {first_few(missing)}'
+        if not is_valid(entry[key]):
+            return key, _invalid(key, entry[key], allowed)
+    for key, (is_valid, allowed) in optional.items():
+        if key in entry and not is_valid(entry[key]):
+            return key, _invalid(key, entry[key], allowed)
+    if entry['id'] in ids:
+        return 'id again', f': id {entry["id"]!r} was used before; ids must be unique'
+    return None
 
 
-def _invalid(where: str, key: str, value: Any, allowed: str) -> str:
+def _invalid(key: str, value: Any, allowed: str) -> str:
     shown = f'{value!r:.60}' if type(value) is not int or abs(value) < 1e60 else 'a huge number'
-    return f'{where}: {key} is not valid: {shown}; it must be {allowed}'
+    return f': {key} is not valid: {shown}; it must be {allowed}'
 
 
 def _name_faults(content: Mapping[str, list[dict]], path: str) -> Iterator[tuple[int, str, str]]:
@@ -185,20 +191,29 @@ def _reference_faults(
     sizes = {image['id']: (image['width'], image['height']) for image in content['images']}
     categories = {category['id'] for category in content['categories']}
     for index, entry in enumerate(content['annotations']):
-        where = f'annotations[{index}] of {path}'
-        box, fault = entry['bbox'], None
-        for key, ids in (('image_id', sizes), ('category_id', categories)):
-            if fault is None and (type(entry[key]) is not int or entry[key] not in ids):
-                noun = 'images' if key == 'image_id' else 'categories'
-                fault = f'{key} {entry[key]!r:.60} is not the id of any of its {len(ids)} {noun}'
-                yield index, key, f'{where}: {fault}'
+        fault = _reference_fault(entry, sizes, categories)
         if fault:
-            continue
-        if len(box) != 4 or not all(map(is_number, box)):
-            fault = f'must be four numbers (x, y, width, height), not {box!r:.60}'
-            yield index, 'four', f'{where}: bbox {fault}'
-        elif fault := _box_fault(box, *sizes[entry['image_id']]):
-            yield index, fault.partition(',')[0], f'{where}: bbox {box!r:.60} {fault}'
+            words, text = fault
+            yield index, words, f'annotations[{index}] of {path}: {text}'
+
+
+def _reference_fault(
+    entry: Mapping[str, Any], sizes: Mapping[int, tuple[float, float]], categories: set[int]
+) -> tuple[str, str] | None:
+    """Return what is wrong with an annotation, in a few words and in a sentence, or None."""
+    for key, ids, noun in (
+        ('image_id', sizes, 'images'),
+        ('category_id', categories, 'categories'),
+    ):
+        if type(entry[key]) is not int or entry[key] not in ids:
+            text = f'{key} {entry[key]!r:.60} is not the id of any of its {len(ids)} {noun}'
+            return key, text
+    box = entry['bbox']
+    if len(box) != 4 or not all(map(is_number, box)):
+        return 'four', f'bbox must be four numbers (x, y, width, height), not {box!r:.60}'
+    if fault := _box_fault(box, *sizes[entry['image_id']]):
+        return fault.partition(',')[0], f'bbox {box!r:.60} {fault}'
+    return None
 
 
 def _box_fault(box: Sequence[float], width: float, height: float) -> str | None:
