@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from ..data.importers.dataset import TASKS
 from ..errors import UserError
 from ..files import writable_folder
 from . import arguments
 
 HELP = 'Download a published data set, convert one, or divide one into train and val'
 FORMATS = ('coco', 'yolo', 'voc', 'labelme', 'cvat', 'labels', 'folders')
-TASKS = ('instance', 'boxes', 'semantic', 'classes')
 
 
 class Action(NamedTuple):

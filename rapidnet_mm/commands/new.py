@@ -6,10 +6,10 @@ import argparse
 import math
 import shlex
 
+from ..data.importers.dataset import TASKS
 from . import arguments
 
 HELP = 'Make a config for your own annotated images'
-TASKS = ('boxes', 'instance', 'semantic', 'classes')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
