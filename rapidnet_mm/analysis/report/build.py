@@ -135,13 +135,13 @@ def write_report(
     for name, part in progress(parts):
         chapters[name] += part()
     folders = {run.name: run.work.folder for run in runs}
-    sections = [_metrics_section(named), curves_section(folders)]
+    lines = damaged_lines(folders.values())
+    sections = [_metrics_section(named), curves_section(folders, lines)]
     if len(runs) == 1:
         sections += chapters[runs[0].name]
     else:
         sections += [_chapter(k, *chapter) for k, chapter in enumerate(chapters.items(), 1)]
     sections.append(facts_section([run[1:] for run in runs], *facts))
-    lines = damaged_lines(folders.values())
     write_metrics(_numbers(named), folder / NUMBERS)
     title = f'Report: {", ".join(named)}'
     write_output(render(title, _summary(runs), sections), folder / PAGE)

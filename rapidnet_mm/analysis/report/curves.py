@@ -15,14 +15,15 @@ MOST_POINTS = 1000  # of a line
 MOST_LOSSES = 6
 
 
-def curves_section(folders: Mapping[str, Path]) -> Section:
+def curves_section(folders: Mapping[str, Path], damaged: Sequence[str]) -> Section:
     """Return the curves of all runs. The runs of one folder, as after a resume, are one line.
 
     Args:
         folders: work directories by the names of the lines.
+        damaged: what :func:`damaged_lines` says of them.
     """
     section = Section('Curves', 'curves')
-    section.blocks += [Text(line, warning=True) for line in damaged_lines(folders.values())]
+    section.blocks += [Text(line, warning=True) for line in damaged]
     scalars = {name: read_scalars(folder) for name, folder in folders.items()}
     resumed = [f'{name} of {counted(n, "run")}' for name, n in _runs(folders).items() if n > 1]
     if resumed:
