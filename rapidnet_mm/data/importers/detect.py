@@ -62,7 +62,10 @@ def detect(
     sources = _sort(files, roots)
     _only_given(sources, given)
     results = [p for p in files if p.suffix.lower() == '.json' and kind_of_json(p) == 'results']
-    if not any(sources.values()) and (results or not any(map(is_image, files))):
+    results = [path for path in results if path in given] or results
+    is_named = any(path in given for path in results)
+    nothing = not any(sources.values()) and (results or not any(map(is_image, files)))
+    if is_named or nothing:
         raise UserError(_nothing(files, results, paths))
     usable = {name: found for name, found in sources.items() if found}
     if task and not format:

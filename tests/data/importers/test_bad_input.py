@@ -352,3 +352,11 @@ def test_a_share_is_between_0_and_1(tmp_path, val):
     samples.coco(tmp_path / 'data', [{}])
     line = refusal(lambda: import_data([tmp_path / 'data'], tmp_path / 'out', val=val))
     assert_says(line, '--val', '0.2')
+
+
+def test_results_that_are_named_are_refused_beside_annotations(tmp_path):
+    samples.coco(tmp_path / 'data', [{}])
+    results(tmp_path / 'data')
+    import_data([tmp_path / 'data'], tmp_path / 'out')  # beside annotations they say nothing
+    line = refusal(import_data, [tmp_path / 'data/results.json'], tmp_path / 'other')
+    assert_says(line, 'results.json', 'not annotations')
